@@ -1,0 +1,287 @@
+"""The validated content of gitops.yaml comes in; a frozen `Config` with its models and policies goes out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+
+from gitops.errors import InputError
+
+CONFIG_PATH = "gitops.yaml"
+DEFAULT_MISSING = ("", "?", "NA", "NaN", "nan", "null")
+
+
+class Severity(StrEnum):
+    """Whether a rule decides or only informs."""
+
+    BLOCK = "block"
+    WARN = "warn"
+
+
+class Zone(StrEnum):
+    """Who wrote a result: a person's machine, unmerged code in CI, or a protected branch in CI."""
+
+    LOCAL = "local"
+    UNTRUSTED = "untrusted"
+    PROTECTED = "protected"
+
+
+class Promote(StrEnum):
+    """What goes to production: the very bytes that were judged, or a fresh run of the same inputs."""
+
+    GATED = "gated"
+    REBUILT = "rebuilt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """An allowed or required change: `0.5` in units of the metric, or `2%` of the champion's value."""
+
+    amount: float
+    relative: bool = False
+
+    def __str__(self) -> str:
+        """Return it as it is written in gitops.yaml."""
+        return f"{self.amount * 100:g}%" if self.relative else f"{self.amount:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRule:
+    """The rules for one metric, in its own units."""
+
+    metric: str
+    minimum: float | None = None
+    maximum: float | None = None
+    max_regression: Tolerance | None = None
+    min_improvement: Tolerance | None = None
+    prove: bool | None = None
+    severity: Severity = Severity.BLOCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a model must satisfy to be released."""
+
+    metrics: tuple[MetricRule, ...]
+
+    @property
+    def digest(self) -> str:
+        """Return a digest of its content, independent of how the file is laid out."""
+        return make_digest(asdict(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdout:
+    """How rows are set aside: a share of all rows, chosen by a hash of the key columns.
+
+    An empty key means all columns but the target.
+    """
+
+    fraction: float = 0.3
+    key: tuple[str, ...] = ()
+    salt: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Return a digest of the definition: equal digests put a row on the same side."""
+        return make_digest(asdict(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serve:
+    """Where the model answers; port 0 means any free port, chosen once."""
+
+    name: str
+    namespace: str = "default"
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """One model of the repository; paths are relative to its root."""
+
+    name: str
+    data: str
+    target: str
+    pipeline_file: str
+    pipeline_function: str
+    params: str | None
+    sources: tuple[str, ...]
+    missing: tuple[str, ...]
+    holdout: Holdout
+    policy: Policy
+    pointer: str
+    serve: Serve
+
+    @property
+    def manifest(self) -> str:
+        """Return the path of the release manifest, which lies beside the pointer."""
+        return self.pointer.removesuffix(".dvc") + ".release.json"
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Return what gitops.yaml itself contributes to a result; policy and serving do not."""
+        return {
+            "data": self.data,
+            "target": self.target,
+            "pipeline": f"{self.pipeline_file}:{self.pipeline_function}",
+            "params": self.params,
+            "sources": sorted(self.sources),
+            "missing": sorted(self.missing),
+            "holdout": asdict(self.holdout),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole gitops.yaml."""
+
+    version: int
+    store: str
+    target_branch: str
+    remote: str | None
+    lock: str | None
+    promote: Promote | None
+    experimental: str | None
+    production: str | None
+    models: tuple[ModelConfig, ...]
+
+    def model(self, name: str) -> ModelConfig:
+        """Return the model of that name; raise InputError with the names there are."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        known = ", ".join(model.name for model in self.models)
+        raise InputError(f"there is no model {name!r}", where=CONFIG_PATH, hint=f"models: {known}")
+
+
+def make_digest(value: Any) -> str:
+    """Return `sha256:` and the digest of a JSON value, independent of key order and layout."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_config(content: Mapping[str, Any]) -> Config:
+    """Build the config from content that its JSON Schema accepts.
+
+    Raises InputError, naming every path that leaves the repository or is used twice.
+    """
+    pipelines = content.get("pipelines", {})
+    config = Config(
+        version=content["version"],
+        store=content.get("store", ".gitops/store"),
+        target_branch=content.get("target_branch", "main"),
+        remote=content.get("remote"),
+        lock=content.get("lock"),
+        promote=Promote(content["promote"]) if "promote" in content else None,
+        experimental=pipelines.get("experimental"),
+        production=pipelines.get("production"),
+        models=tuple(_make_model(name, body) for name, body in content["models"].items()),
+    )
+    problems = [*_path_problems(config), *_sharing_problems(config)]
+    if problems:
+        raise InputError("; ".join(problems), where=CONFIG_PATH)
+    return config
+
+
+def _make_model(name: str, body: Mapping[str, Any]) -> ModelConfig:
+    file, _, function = body["pipeline"].rpartition(":")
+    folder = str(PurePosixPath(file).parent)
+    return ModelConfig(
+        name=name,
+        data=body["data"],
+        target=body["target"],
+        pipeline_file=file,
+        pipeline_function=function,
+        params=body.get("params"),
+        sources=tuple(body.get("sources", [folder if folder != "." else file])),
+        missing=tuple(body.get("missing", DEFAULT_MISSING)),
+        holdout=_make_holdout(body.get("holdout", {})),
+        policy=make_policy(body["gate"]),
+        pointer=body.get("release", {}).get("pointer", f"data/models/{name}.dvc"),
+        serve=_make_serve(name, body.get("serve", {})),
+    )
+
+
+def _make_holdout(body: Mapping[str, Any]) -> Holdout:
+    return Holdout(
+        fraction=float(body.get("fraction", 0.3)),
+        key=tuple(body.get("key", ())),
+        salt=body.get("salt", ""),
+    )
+
+
+def _make_serve(name: str, body: Mapping[str, Any]) -> Serve:
+    return Serve(
+        name=body.get("name", name),
+        namespace=body.get("namespace", "default"),
+        port=body.get("port", 0),
+    )
+
+
+def make_policy(body: Mapping[str, Any]) -> Policy:
+    """Build a policy from the `gate` section of a model."""
+    rules = (_make_rule(metric, rule) for metric, rule in body["metrics"].items())
+    return Policy(metrics=tuple(sorted(rules, key=lambda rule: rule.metric)))
+
+
+def _make_rule(metric: str, body: Mapping[str, Any]) -> MetricRule:
+    return MetricRule(
+        metric=metric,
+        minimum=_number(body.get("min")),
+        maximum=_number(body.get("max")),
+        max_regression=_tolerance(body.get("max_regression")),
+        min_improvement=_tolerance(body.get("min_improvement")),
+        prove=body.get("prove"),
+        severity=Severity(body.get("severity", "block")),
+    )
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _tolerance(value: float | str | None) -> Tolerance | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return Tolerance(amount=float(value.rstrip("% ")) / 100, relative=True)
+    return Tolerance(amount=float(value))
+
+
+def _path_problems(config: Config) -> list[str]:
+    problems = []
+    for model in config.models:
+        named = {"data": model.data, "pipeline": model.pipeline_file, "params": model.params}
+        listed = {f"sources[{i}]": path for i, path in enumerate(model.sources)}
+        for key, path in {**named, **listed, "release.pointer": model.pointer}.items():
+            if path is not None and not is_inside(path):
+                problems.append(f"models.{model.name}.{key}: {path!r} must stay in the repository")
+    return problems
+
+
+def is_inside(path: str) -> bool:
+    """Tell whether a path is relative, plain, and stays below the repository's root."""
+    parts = path.split("/")
+    plain = path.isprintable() and "\\" not in path and not path.startswith("-")
+    return plain and not {"", ".", "..", ".git", ".dvc"} & set(parts)
+
+
+def _sharing_problems(config: Config) -> list[str]:
+    """A pointer or an endpoint that two models write would make each undo the other."""
+    problems = []
+    for key, values in (
+        ("release.pointer", [model.pointer for model in config.models]),
+        ("serve.name", [model.serve.name for model in config.models]),
+    ):
+        problems += [f"{key}: two models share {value!r}" for value in _repeated(values)]
+    return problems
+
+
+def _repeated(values: Sequence[str]) -> list[str]:
+    return sorted({value for value in values if values.count(value) > 1})

@@ -1,0 +1,1 @@
+"""A JSON Schema per document, and for gitops.yaml."""
