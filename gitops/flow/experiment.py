@@ -1,0 +1,195 @@
+"""A planned model comes in; it is trained and scored, or its stored result reused; a `Run` goes out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gitops import log
+from gitops.adapters import documents
+from gitops.config import Config, ModelConfig
+from gitops.errors import InputError
+from gitops.flow import engine
+from gitops.flow.champion import read_champion
+from gitops.flow.preparing import read_data_pointer, split_data
+from gitops.flow.scoring import Scorer, read_result, read_scores
+from gitops.flow.workspace import Workspace
+from gitops.plan import ModelPlan
+from gitops.run import Champion, HoldoutRows, Run, Scores, Step, run_to_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The held-out rows that both models meet on, and the model in production."""
+
+    current: HoldoutRows
+    earlier: HoldoutRows | None
+    champion: Champion | None
+    champion_reason: str
+
+
+def run_experiment(
+    workspace: Workspace, planned: ModelPlan, base: str | None, environ: Mapping[str, str]
+) -> Run:
+    """Run a model's experiment, or reuse the result of the same fingerprint, and score what is compared."""
+    model = workspace.model(planned.name)
+    fingerprint = _known_fingerprint(planned)
+    with Scorer(workspace, model.target) as scorer, log.section("run", f"run {model.name}"):
+        stored = workspace.store.has("runs", fingerprint)
+        held = read_held(workspace, model)
+        if not stored or held.champion is not None:
+            scorer.start()
+        steps = _reuse(planned) if stored else _train(workspace, model, fingerprint, held, environ)
+        return finish_run(workspace, model.name, fingerprint, base, held, steps, scorer)
+
+
+def finish_run(
+    workspace: Workspace,
+    name: str,
+    fingerprint: str,
+    base: str | None,
+    held: Held,
+    steps: tuple[Step, ...],
+    scorer: Scorer | None = None,
+) -> Run:
+    """Score both models on all held-out rows, and write the run document of a stored result."""
+    run = Run(
+        model=name,
+        commit=workspace.request.head,
+        base=base,
+        fingerprint=fingerprint,
+        bundle=read_result(workspace, fingerprint)["bundle"],
+        current=held.current,
+        earlier=held.earlier,
+        champion=held.champion,
+        champion_reason=held.champion_reason,
+        steps=steps,
+    )
+    with scorer or Scorer(workspace, workspace.model(name).target) as scores:
+        _score_comparisons(scores, run)
+    documents.write_document(workspace.document(name, "run.json"), "run", run_to_json(run))
+    return run
+
+
+def _known_fingerprint(planned: ModelPlan) -> str:
+    if planned.fingerprint is None:
+        raise InputError(f"{planned.name} cannot be run: {planned.reason}", hint=planned.hint)
+    return planned.fingerprint
+
+
+def read_held(workspace: Workspace, model: ModelConfig) -> Held:
+    """Split the data of the head commit, of the target branch where it differs, and find the champion."""
+    head = workspace.request.head
+    pointer = read_data_pointer(workspace, head, workspace.config, model.name)
+    champion, reason = read_champion(workspace, model)
+    earlier = _earlier(workspace, workspace.target_config, model)
+    current = split_data(workspace, model, pointer)
+    same = earlier is None or earlier.key == current.key
+    return Held(
+        current=current,
+        earlier=None if same else earlier,
+        champion=champion,
+        champion_reason=reason,
+    )
+
+
+def _earlier(workspace: Workspace, target: Config | None, model: ModelConfig) -> HoldoutRows | None:
+    """Split the target branch's data as this commit splits its own; None when there is none."""
+    if target is None or not any(known.name == model.name for known in target.models):
+        return None
+    pointer = read_data_pointer(workspace, workspace.request.target, target, model.name)
+    return split_data(workspace, model, pointer)
+
+
+def _reuse(planned: ModelPlan) -> tuple[Step, ...]:
+    for step in planned.steps:
+        if step.name != "gate":
+            log.note(step.name, "reuse", "a result of the same fingerprint is in the store")
+    return tuple(
+        Step(name=step.name, action="reuse", reason=step.reason, seconds=0.0)
+        for step in planned.steps
+        if step.name != "gate"
+    )
+
+
+def _train(
+    workspace: Workspace,
+    model: ModelConfig,
+    fingerprint: str,
+    held: Held,
+    environ: Mapping[str, str],
+) -> tuple[Step, ...]:
+    """Run prepare, train and score in the engine, and put what they made into the store."""
+    with tempfile.TemporaryDirectory(prefix="gitops-run-") as folder:
+        scratch = Path(folder)
+        request = make_engine_request(workspace, model, held.current.key, scratch / "sources")
+        outputs, steps = engine.run_pipeline(
+            request,
+            scratch,
+            workspace.document(model.name, "run.log"),
+            environ=engine.clean_environment(environ),
+        )
+        keep_result(workspace, fingerprint, held.current, outputs, steps)
+    return steps
+
+
+def make_engine_request(
+    workspace: Workspace, model: ModelConfig, split: str, exported: Path
+) -> dict[str, Any]:
+    """Export the sources and return the engine's request for the experimental pipeline."""
+    engine.export_sources(workspace, model, exported)
+    request = {**workspace.request.to_json(), "model": model.name, "split": split}
+    return {
+        "train": {
+            "root": str(exported),
+            "file": model.pipeline_file,
+            "function": model.pipeline_function,
+        },
+        "experimental": engine.find_composition(workspace.config, "experimental", exported),
+        "arguments": {"request": request, "params": engine.read_params(workspace, model)},
+    }
+
+
+def keep_result(
+    workspace: Workspace,
+    fingerprint: str,
+    current: HoldoutRows,
+    outputs: Mapping[str, Any],
+    steps: tuple[Step, ...],
+) -> Scores:
+    """Put bundle, predictions and their link to the fingerprint into the store, the link last."""
+    scores = read_scores(Path(outputs["scores"]))
+    if not Path(outputs["model"]).is_dir() or not scores.bundle:
+        raise InputError(
+            "the train pipeline wrote no model bundle",
+            hint="write it with gitops.serving.bundle.write_bundle(model.path, ...)",
+        )
+    workspace.store.write_copy("bundles", scores.bundle, Path(outputs["model"]))
+    Scorer(workspace, "").keep(scores)
+    body = {
+        "fingerprint": fingerprint,
+        "bundle": scores.bundle,
+        "split": current.key,
+        "steps": [{"name": step.name, "seconds": step.seconds} for step in steps],
+    }
+    workspace.store.write_folder(
+        "runs",
+        fingerprint,
+        lambda place: documents.write_document(place / "result.json", "result", body),
+    )
+    return scores
+
+
+def _score_comparisons(scorer: Scorer, run: Run) -> None:
+    """Score both models on both held-out sides; what is in the store already is not scored again."""
+    timer = log.Timer()
+    bundles = [run.bundle, *([run.champion.bundle] if run.champion else [])]
+    keys = [run.current.key, *([run.earlier.key] if run.earlier else [])]
+    for bundle in bundles:
+        for key in keys:
+            scorer.score(bundle, key)
+    if len(bundles) * len(keys) > 1:
+        log.say(f"    {'compare':<11} success in {timer.seconds:.1f} s")
