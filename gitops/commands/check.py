@@ -1,0 +1,47 @@
+"""Plan, run, judge and report in one: what a merge request of this branch would be told.
+
+Compares HEAD with its merge base with the target branch. Only what is committed counts. Exit codes:
+0 pass or nothing to run, 1 the gate said no, 2 something is refused, 5 a person decides.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from gitops.commands import plan as planning
+from gitops.commands.gate import exit_code
+from gitops.commands.run import run_planned
+from gitops.errors import ExitCode
+
+if TYPE_CHECKING:
+    from gitops.flow.workspace import Workspace
+    from gitops.gate.verdict import Verdict
+    from gitops.plan import Plan
+    from gitops.run import Run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what to check."""
+    parser.add_argument("--model", action="append", metavar="NAME", help="only this model")
+    planning.add_comparison(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check every planned model; return the exit code of the worst verdict."""
+    workspace, plan = planning.make(arguments)
+    planning.say_plan(plan)
+    if plan.is_refused:
+        return ExitCode.BAD_INPUT
+    runs = run_planned(workspace, plan, arguments.model)
+    return exit_code([_judge_and_report(workspace, plan, each) for each in runs])
+
+
+def _judge_and_report(workspace: Workspace, plan: Plan, run: Run) -> Verdict:
+    from gitops.flow.judging import judge_run, write_verdict
+    from gitops.flow.reporting import show_report
+
+    verdict = judge_run(workspace, run)
+    write_verdict(workspace, verdict)
+    show_report(workspace, plan, run, verdict)
+    return verdict

@@ -1,0 +1,73 @@
+"""Judge the last run of each model, or of one, against the policy of the target branch.
+
+Writes verdict.json, junit.xml and metrics.txt beside the run document. Exit codes: 0 pass, 1 fail,
+5 the held-out rows cannot tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitops.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from gitops.flow.workspace import Workspace
+    from gitops.gate.verdict import Verdict
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --model and --target."""
+    parser.add_argument("--model", action="append", metavar="NAME", help="only this model")
+    parser.add_argument("--target", metavar="REV", help="branch whose policy decides")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge, write the verdicts, print them; return the exit code of the worst."""
+    from gitops.flow.judging import judge_run, read_run, write_verdict
+    from gitops.flow.workspace import open_workspace
+
+    workspace = open_workspace(Path.cwd(), os.environ, target=arguments.target)
+    verdicts = []
+    for name in find_judged(workspace, arguments.model, "run.json"):
+        verdict = judge_run(workspace, read_run(workspace, name))
+        write_verdict(workspace, verdict)
+        print_verdict(verdict)
+        verdicts.append(verdict)
+    return exit_code(verdicts)
+
+
+def find_judged(workspace: Workspace, only: list[str] | None, document: str) -> list[str]:
+    """Return the models that have a document; InputError when there is none, or not the one asked for."""
+    names = only or [model.name for model in workspace.config.models]
+    found = [name for name in names if workspace.document(name, document).exists()]
+    if not found or (only and len(found) != len(only)):
+        raise InputError(
+            f"there is no {document} to read",
+            where=str(workspace.folder),
+            hint="run: gitops run experimental" if document == "run.json" else "run: gitops gate",
+        )
+    return found
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """Print a verdict and its reason on one line."""
+    from gitops import log
+    from gitops.plan import show
+
+    log.say(f"{verdict.model}: {verdict.outcome}: {show(verdict.reason)}")
+
+
+def exit_code(verdicts: Iterable[Verdict]) -> int:
+    """Return the exit code of the worst verdict; none at all is done."""
+    from gitops.gate.verdict import Outcome
+
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if Outcome.FAIL in outcomes:
+        return ExitCode.GATE_SAID_NO
+    if outcomes - {Outcome.PASS}:
+        return ExitCode.UNDECIDED
+    return ExitCode.DONE
