@@ -1,0 +1,54 @@
+"""Make a judged model a version: push its bytes, commit its pointer, tag it.
+
+Ships what the last verdict is about, if it passed and still speaks about exactly this commit, policy
+and champion. Killed at any moment and run again, it converges; run twice, it changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitops.errors import ExitCode
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gitops.release import Release
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the model, and which commit was judged."""
+    parser.add_argument("model", metavar="MODEL", help="name of the model in gitops.yaml")
+    parser.add_argument("--head", default="HEAD", metavar="REV", help="commit to release (HEAD)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Release, write release.json, say what happened."""
+    from gitops import log
+    from gitops.flow.judging import read_verdict
+    from gitops.flow.releasing import release_model, write_release
+    from gitops.flow.workspace import open_workspace
+
+    workspace = open_workspace(Path.cwd(), os.environ, head=arguments.head)
+    model = workspace.model(arguments.model)
+    verdict = read_verdict(workspace, model.name)
+    with log.section("release", f"Release {model.name}"):
+        release = release_model(
+            workspace,
+            model,
+            verdict=verdict,
+            bundle=workspace.store.place("bundles", verdict.candidate),
+            environ=os.environ,
+            on_step=lambda step: log.say(f"  {step}"),
+        )
+    write_release(workspace, release)
+    log.say(render_release(release))
+    return ExitCode.DONE
+
+
+def render_release(release: Release) -> str:
+    """Return one line about a release."""
+    state = "released" if release.created else "is released already"
+    return f"{release.tag} {state}: commit {release.commit[:12]}"

@@ -1,0 +1,185 @@
+"""A judged bundle comes in; it is a version: bytes on the DVC remote, one commit, one tag."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitops.adapters import documents, dvc
+from gitops.adapters.publish import GitRemote, Question, publish, read_origin, read_target
+from gitops.adapters.store import copy_plain
+from gitops.config import CONFIG_PATH
+from gitops.errors import InputError, RefusedError
+from gitops.flow.inputs import pointer_candidates, read_inputs
+from gitops.manifest import DataDigest
+from gitops.plan import Inputs, find_policy, make_fingerprint
+from gitops.release import (
+    Candidate,
+    Release,
+    ReleaseStep,
+    StepCallback,
+    check_verdict,
+    ignore_step,
+    plan_release,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gitops.config import Config, ModelConfig
+    from gitops.flow.workspace import Workspace
+    from gitops.gate.verdict import Verdict
+    from gitops.pointer import Pointer
+
+PUSH_TIMEOUT = 1800.0
+
+
+def release_model(
+    workspace: Workspace,
+    model: ModelConfig,
+    *,
+    verdict: Verdict,
+    bundle: Path,
+    environ: Mapping[str, str],
+    on_step: StepCallback = ignore_step,
+) -> Release:
+    """Release the bundle that the verdict is about; a release that is there already changes nothing.
+
+    The workspace's head is the commit, on the target branch, that was run.
+
+    Args:
+        workspace: repository, head and DVC remote.
+        model: what to release, as the head commit defines it.
+        verdict: a passing one, on exactly this code, data, policy, champion and bundle.
+        bundle: folder with the bundle's bytes.
+        environ: environment for git; credentials come from there.
+        on_step: called after each step.
+
+    Raises:
+        RefusedError: nothing speaks for it, or something newer speaks against it.
+        UndecidedError: the gate could not tell.
+        OutsideError: a remote failed; nothing half done is visible, run it again.
+    """
+    candidate = _make_candidate(workspace, model, verdict)
+    remote, question = make_remote(workspace, environ), make_question(workspace, model)
+    known = plan_release(candidate, read_target(remote, question))
+    if isinstance(known, Release):
+        return known
+    with tempfile.TemporaryDirectory(prefix="gitops-release-") as scratch:
+        copy = _copy_judged(bundle, Path(scratch) / "bundle", verdict)
+        on_step(ReleaseStep.VERIFIED)
+        pointer, content = _store_bytes(workspace, model, copy, on_step)
+    complete = replace(candidate, pointer=content, pointer_md5=pointer.md5)
+    return publish(remote, question, lambda now: plan_release(complete, now), on_step=on_step)
+
+
+def make_remote(workspace: Workspace, environ: Mapping[str, str]) -> GitRemote:
+    """Return the remote of the checkout, with its target branch."""
+    branch = workspace.request.target_branch.removeprefix("origin/")
+    return GitRemote(url=read_origin(workspace.root), branch=branch, environ=environ)
+
+
+def make_question(workspace: Workspace, model: ModelConfig) -> Question:
+    """Ask about a model's release, and about what changed in its inputs since the head commit."""
+    return Question(
+        config=model,
+        source=workspace.request.head,
+        inputs=make_input_paths(workspace.config, model),
+        outputs=make_output_paths(workspace.config),
+    )
+
+
+def make_input_paths(config: Config, model: ModelConfig) -> tuple[str, ...]:
+    """Return the repository paths that a verdict on this model depends on."""
+    named = (model.pipeline_file, model.params, config.lock, CONFIG_PATH)
+    paths = {*pointer_candidates(model.data), *model.sources, *filter(None, named)}
+    return tuple(sorted(paths))
+
+
+def make_output_paths(config: Config) -> tuple[str, ...]:
+    """Return the paths that releases write: they are nobody's input, wherever they lie."""
+    return tuple(path for model in config.models for path in (model.pointer, model.manifest))
+
+
+def write_release(workspace: Workspace, release: Release) -> Path:
+    """Write the release document of a model."""
+    place = workspace.document(release.model, "release.json")
+    documents.write_document(place, "release", release_to_json(release))
+    return place
+
+
+def release_to_json(release: Release) -> dict[str, object]:
+    """Return the release document: where the release is, and its whole manifest."""
+    manifest = asdict(release.manifest)
+    manifest["metrics"] = {value.metric: value.value for value in release.manifest.metrics}
+    manifest["data"] = list(manifest["data"])
+    return {
+        "model": release.model,
+        "tag": release.tag,
+        "version": release.version,
+        "commit": release.commit,
+        "created": release.created,
+        "manifest": manifest,
+    }
+
+
+def _make_candidate(workspace: Workspace, model: ModelConfig, verdict: Verdict) -> Candidate:
+    """Bind the verdict to the head commit and the target branch's policy, or refuse."""
+    inputs = _read_inputs(workspace, model)
+    settled = find_policy(workspace.target_config, model.name)
+    if settled is None:
+        raise RefusedError(
+            f"the target branch has no policy for {model.name}",
+            hint="merge gitops.yaml first: rules that nobody reviewed release nothing",
+        )
+    fingerprint = make_fingerprint(model, inputs)
+    policy = settled.policy.digest
+    check_verdict(verdict, model=model.name, fingerprint=fingerprint, policy=policy)
+    return Candidate(
+        config=model,
+        pointer=b"",
+        pointer_md5="",
+        source=workspace.request.head,
+        data=tuple(DataDigest(path=path, md5=md5) for path, md5 in inputs.data),
+        verdict=verdict,
+    )
+
+
+def _read_inputs(workspace: Workspace, model: ModelConfig) -> Inputs:
+    found = read_inputs(workspace.repository, workspace.request.head, workspace.config)[model.name]
+    if found.inputs is None:
+        raise InputError(
+            "; ".join(f"{refusal.where}: {refusal.what}" for refusal in found.refusals)
+        )
+    return found.inputs
+
+
+def _copy_judged(bundle: Path, copy: Path, verdict: Verdict) -> Path:
+    """Copy the bundle aside, then compare: what is compared is what is shipped."""
+    from gitops.serving.bundle import make_digest
+
+    copy_plain(bundle, copy)
+    if make_digest(copy) != verdict.candidate:
+        raise RefusedError(
+            "the bundle's bytes are not the ones that were judged",
+            where=str(bundle),
+            hint=f"run: gitops check, then gitops release {verdict.model}",
+        )
+    return copy
+
+
+def _store_bytes(
+    workspace: Workspace, model: ModelConfig, folder: Path, on_step: StepCallback
+) -> tuple[Pointer, bytes]:
+    """Bring the bytes to the DVC remote, and prove it, before Git speaks of them."""
+    cache, remote = workspace.cache, workspace.remote
+    target = model.pointer.removesuffix(".dvc")
+    pointer, content = dvc.add_folder(folder, cache=cache, target=target)
+    on_step(ReleaseStep.ADDED)
+    dvc.push(remote, pointer, cache=cache, timeout=PUSH_TIMEOUT)
+    on_step(ReleaseStep.PUSHED)
+    dvc.prove(remote, pointer, cache=cache, timeout=PUSH_TIMEOUT)
+    on_step(ReleaseStep.PROVEN)
+    return pointer, content
