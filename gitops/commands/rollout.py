@@ -1,0 +1,73 @@
+"""Serve the release that the target branch carries, beside the one that serves now, then switch.
+
+The new server must start, say who it is, and predict the held-out rows as the gate saw them. Until
+then, and whenever it fails, the old one keeps serving. The address stays the same.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitops.errors import ExitCode
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gitops.config import ModelConfig
+    from gitops.flow.workspace import Workspace
+    from gitops.rollout import Rollout
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the model, and --stop."""
+    parser.add_argument("model", metavar="MODEL", help="name of the model in gitops.yaml")
+    parser.add_argument("--stop", action="store_true", help="end the service instead")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Roll out and write rollout.json, or stop what serves."""
+    from gitops import log
+    from gitops.flow.rollouts import find_deployed
+    from gitops.flow.workspace import open_workspace
+
+    workspace = open_workspace(Path.cwd(), os.environ)
+    model = find_deployed(workspace, arguments.model)
+    if arguments.stop:
+        return _stop(workspace, model)
+    log.say(render_rollout(deploy(workspace, model)))
+    return ExitCode.DONE
+
+
+def deploy(workspace: Workspace, model: ModelConfig) -> Rollout:
+    """Roll out with progress on standard error, and write the document."""
+    from gitops import log
+    from gitops.flow.rollouts import roll_out, write_rollout
+
+    with log.section("rollout", f"Roll out {model.name}"):
+        rollout = roll_out(
+            workspace, model, environ=os.environ, on_step=lambda step: log.say(f"  {step}")
+        )
+    write_rollout(workspace, rollout)
+    return rollout
+
+
+def render_rollout(rollout: Rollout) -> str:
+    """Return one line about a rollout."""
+    state = "serves now" if rollout.changed else "serves already"
+    parity = rollout.parity
+    proof = f"{parity.rows} held-out rows predicted as judged" if parity else "no rows to compare"
+    identity = rollout.identity
+    return f"{identity.model} {identity.version} {state}: {rollout.url} ({proof})"
+
+
+def _stop(workspace: Workspace, model: ModelConfig) -> int:
+    from gitops import log
+    from gitops.adapters.local_server import open_service
+    from gitops.flow.rollouts import service_folder
+
+    with open_service(service_folder(workspace, model), model.serve.name, os.environ) as service:
+        service.stop_everything()
+    log.say(f"{model.name} is not served any more")
+    return ExitCode.DONE
