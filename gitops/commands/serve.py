@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from gitops.serving.predictor import Identity
 
-NAME = "serve"
-HELP = "serve a model bundle over HTTP with KServe"
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _IDENTITY_LIMIT = 1 << 16
