@@ -11,9 +11,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import gitops
 from gitops import log
@@ -21,6 +22,7 @@ from gitops.config import Config, ModelConfig
 from gitops.errors import InputError, OutsideError
 from gitops.flow.inputs import refuse_link
 from gitops.flow.workspace import Workspace
+from gitops.plan import show
 from gitops.run import Step
 
 _ENGINE = "gitops.adapters.kfp"
@@ -120,8 +122,8 @@ def _supervise(
     question: Path, scratch: Path, log_file: Path, environ: Mapping[str, str]
 ) -> _Progress:
     """Follow the engine to its end: keep all that it prints, show where it is."""
-    progress = _Progress()
     with (
+        _Progress() as progress,
         log_file.open("w", encoding="utf-8") as stream,
         subprocess.Popen(
             [sys.executable, "-m", _ENGINE, str(question)],
@@ -147,16 +149,34 @@ def _supervise(
 
 
 class _Progress:
-    """What is known of a pipeline from what it prints: its steps, and its last lines."""
+    """What is known of a pipeline from what it prints: its steps, and its last lines.
 
-    def __init__(self) -> None:
+    While a step goes on in silence, a line now and then says that it does.
+    """
+
+    def __init__(self, silence: float = 30.0) -> None:
         self.steps: list[Step] = []
         self.tail: list[str] = []
+        self._silence = silence
         self._timers: dict[str, log.Timer] = {}
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._reassure, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+
+    def _reassure(self) -> None:
+        while not self._ended.wait(self._silence):
+            for name, timer in tuple(self._timers.items()):
+                last = self.tail[-1].strip()[:60] if self.tail else ""
+                log.say(f"    {name:<11} goes on, {timer.seconds:.0f} s so far  {last}".rstrip())
 
     def follow(self, line: str) -> None:
         """Take in one line of output."""
-        plain = _ESCAPES.sub("", line).rstrip()
+        plain = show(_ESCAPES.sub("", line).rstrip())
         if started := _STARTED.search(plain):
             self._timers[started[1]] = log.Timer()
             self.tail.clear()
