@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
+from gitops.digest import make_digest
 from gitops.errors import InputError
+from gitops.policy import Policy, make_policy
 
 CONFIG_PATH = "gitops.yaml"
 DEFAULT_MISSING = ("", "?", "NA", "NaN", "nan", "null")
-
-
-class Severity(StrEnum):
-    """Whether a rule decides or only informs."""
-
-    BLOCK = "block"
-    WARN = "warn"
 
 
 class Zone(StrEnum):
@@ -31,48 +24,19 @@ class Zone(StrEnum):
     PROTECTED = "protected"
 
 
+class Task(StrEnum):
+    """What a model predicts: a number, one of two classes, or one of several."""
+
+    REGRESSION = "regression"
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+
+
 class Promote(StrEnum):
     """What goes to production: the very bytes that were judged, or a fresh run of the same inputs."""
 
     GATED = "gated"
     REBUILT = "rebuilt"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """An allowed or required change: `0.5` in units of the metric, or `2%` of the champion's value."""
-
-    amount: float
-    relative: bool = False
-
-    def __str__(self) -> str:
-        """Return it as it is written in gitops.yaml."""
-        return f"{self.amount * 100:g}%" if self.relative else f"{self.amount:g}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricRule:
-    """The rules for one metric, in its own units."""
-
-    metric: str
-    minimum: float | None = None
-    maximum: float | None = None
-    max_regression: Tolerance | None = None
-    min_improvement: Tolerance | None = None
-    prove: bool | None = None
-    severity: Severity = Severity.BLOCK
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What a model must satisfy to be released."""
-
-    metrics: tuple[MetricRule, ...]
-
-    @property
-    def digest(self) -> str:
-        """Return a digest of its content, independent of how the file is laid out."""
-        return make_digest(asdict(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +67,16 @@ class Serve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """One model of the repository; paths are relative to its root."""
+    """One model of the repository; paths are relative to its root.
+
+    `positive` is the class that binary metrics look for, as text; empty means the greater of the two.
+    """
 
     name: str
     data: str
     target: str
+    task: Task
+    positive: str
     pipeline_file: str
     pipeline_function: str
     params: str | None
@@ -129,6 +98,7 @@ class ModelConfig:
         return {
             "data": self.data,
             "target": self.target,
+            "task": str(self.task),
             "pipeline": f"{self.pipeline_file}:{self.pipeline_function}",
             "params": self.params,
             "sources": sorted(self.sources),
@@ -160,12 +130,6 @@ class Config:
         raise InputError(f"there is no model {name!r}", where=CONFIG_PATH, hint=f"models: {known}")
 
 
-def make_digest(value: Any) -> str:
-    """Return `sha256:` and the digest of a JSON value, independent of key order and layout."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
 def make_config(content: Mapping[str, Any]) -> Config:
     """Build the config from content that its JSON Schema accepts.
 
@@ -183,7 +147,7 @@ def make_config(content: Mapping[str, Any]) -> Config:
         production=pipelines.get("production"),
         models=tuple(_make_model(name, body) for name, body in content["models"].items()),
     )
-    problems = [*_path_problems(config), *_sharing_problems(config)]
+    problems = [*_path_problems(config), *_sharing_problems(config), *_metric_problems(config)]
     if problems:
         raise InputError("; ".join(problems), where=CONFIG_PATH)
     return config
@@ -196,6 +160,8 @@ def _make_model(name: str, body: Mapping[str, Any]) -> ModelConfig:
         name=name,
         data=body["data"],
         target=body["target"],
+        task=Task(body.get("task", "regression")),
+        positive=str(body.get("positive", "")),
         pipeline_file=file,
         pipeline_function=function,
         params=body.get("params"),
@@ -224,36 +190,6 @@ def _make_serve(name: str, body: Mapping[str, Any]) -> Serve:
     )
 
 
-def make_policy(body: Mapping[str, Any]) -> Policy:
-    """Build a policy from the `gate` section of a model."""
-    rules = (_make_rule(metric, rule) for metric, rule in body["metrics"].items())
-    return Policy(metrics=tuple(sorted(rules, key=lambda rule: rule.metric)))
-
-
-def _make_rule(metric: str, body: Mapping[str, Any]) -> MetricRule:
-    return MetricRule(
-        metric=metric,
-        minimum=_number(body.get("min")),
-        maximum=_number(body.get("max")),
-        max_regression=_tolerance(body.get("max_regression")),
-        min_improvement=_tolerance(body.get("min_improvement")),
-        prove=body.get("prove"),
-        severity=Severity(body.get("severity", "block")),
-    )
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def _tolerance(value: float | str | None) -> Tolerance | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return Tolerance(amount=float(value.rstrip("% ")) / 100, relative=True)
-    return Tolerance(amount=float(value))
-
-
 def _path_problems(config: Config) -> list[str]:
     problems = []
     for model in config.models:
@@ -270,6 +206,34 @@ def is_inside(path: str) -> bool:
     parts = path.split("/")
     plain = path.isprintable() and "\\" not in path and not path.startswith("-")
     return plain and not {"", ".", "..", ".git", ".dvc"} & set(parts)
+
+
+METRICS = {
+    Task.REGRESSION: ("rmse", "mae", "medae", "r2", "mape"),
+    Task.BINARY: (
+        *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
+        *("roc_auc", "pr_auc", "log_loss", "brier"),
+    ),
+    Task.MULTICLASS: ("accuracy", "balanced_accuracy", "f1", "log_loss", "brier"),
+}
+
+
+def _metric_problems(config: Config) -> list[str]:
+    """A metric is built in for the model's task, or brings its function and its direction."""
+    problems = []
+    for model in config.models:
+        for rule in model.policy.metrics:
+            place = f"models.{model.name}.gate.metrics.{rule.metric}"
+            if rule.metric in METRICS[model.task]:
+                if rule.function is not None:
+                    problems.append(f"{place}: is built in and takes no function")
+            elif rule.function is None or rule.direction is None:
+                known = ", ".join(METRICS[model.task])
+                problems.append(
+                    f"{place}: not a metric of {model.task} ({known}), and a custom one needs "
+                    "`function: file.py:name` and `direction: higher` or `lower`"
+                )
+    return problems
 
 
 def _sharing_problems(config: Config) -> list[str]:

@@ -12,7 +12,8 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from gitops.config import is_inside, make_digest
+from gitops.config import is_inside
+from gitops.digest import make_digest
 from gitops.errors import InputError
 
 MANIFEST_LIMIT = 1 << 20

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from gitops.change import ChangeSet, FileChange, Kind
-from gitops.config import Config, ModelConfig, make_digest
+from gitops.config import Config, ModelConfig
+from gitops.digest import make_digest
 from gitops.run import Step
 
 FINGERPRINT_VERSION = 1

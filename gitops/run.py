@@ -29,6 +29,10 @@ class Problem:
     columns: tuple[str, ...] = ()
 
 
+# A number in units of the target, or the probability of each class in the order of `classes`.
+Prediction = float | tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """One prediction for each held-out row, by row id; None where there is none.
@@ -37,15 +41,43 @@ class Scores:
         bundle: digest of the bundle that predicted.
         holdout: key of the held-out rows.
         ids: row ids, in the order of the holdout file.
-        predictions: in units of the target, aligned with `ids`.
+        predictions: numbers, or probabilities of `classes`, aligned with `ids`.
         problem: why predictions are missing, or None.
+        classes: the classes as text, sorted; empty for a regression.
     """
 
     bundle: str
     holdout: str
     ids: tuple[str, ...]
-    predictions: tuple[float | None, ...]
+    predictions: tuple[Prediction | None, ...]
     problem: Problem | None = None
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What it takes to serve a bundle, and what it looks at; measured once, then kept.
+
+    Attributes:
+        bundle: digest of the bundle.
+        split: key of the held-out rows used.
+        size_bytes: size of all its files.
+        load_seconds: from nothing loaded to the first prediction, library imports left out.
+        p50_ms: median time of one row in the predictor, in milliseconds.
+        p99_ms: 99th percentile of the same.
+        inputs: what it asks for: (name, type, missing allowed) of each field.
+        importance: mean absolute contribution of each input on the held-out rows, in units of the
+            prediction (SHAP values for boosted trees); empty where the model has none.
+    """
+
+    bundle: str
+    split: str
+    size_bytes: int
+    load_seconds: float
+    p50_ms: float
+    p99_ms: float
+    inputs: tuple[tuple[str, str, bool], ...]
+    importance: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +153,9 @@ def scores_from_json(body: Mapping[str, Any]) -> Scores:
         bundle=body["bundle"],
         holdout=body["holdout"],
         ids=tuple(body["ids"]),
-        predictions=tuple(body["predictions"]),
+        predictions=tuple(tuple(p) if isinstance(p, list) else p for p in body["predictions"]),
         problem=problem and _problem(problem),
+        classes=tuple(body["classes"]),
     )
 
 
@@ -153,3 +186,17 @@ def run_from_json(body: Mapping[str, Any]) -> Run:
 def add_steps(run: Run, *steps: Step) -> Run:
     """Return the run with more steps at its end."""
     return replace(run, steps=(*run.steps, *steps))
+
+
+def inspection_to_json(inspection: Inspection) -> dict[str, Any]:
+    """Return the JSON document of an inspection."""
+    return asdict(inspection)
+
+
+def inspection_from_json(body: Mapping[str, Any]) -> Inspection:
+    """Read an inspection back; the document has passed its schema."""
+    pairs = {
+        "inputs": tuple((name, kind, missing) for name, kind, missing in body["inputs"]),
+        "importance": tuple((name, value) for name, value in body["importance"]),
+    }
+    return Inspection(**{**body, **pairs})

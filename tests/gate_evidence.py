@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gitops.config import MetricRule, Policy, Tolerance
 from gitops.gate.evidence import Comparison, Evidence
 from gitops.gate.judge import judge
+from gitops.policy import MetricRule, Policy, Tolerance
 from gitops.run import Problem, Scores
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitops.adapters.publish import GitRemote, Question, publish
-from gitops.config import Config, ModelConfig, make_config, make_digest
+from gitops.config import Config, ModelConfig, make_config
+from gitops.digest import make_digest
 from gitops.flow.inputs import read_inputs
 from gitops.flow.releasing import make_input_paths, make_output_paths, release_model
 from gitops.gate.verdict import Finding, Outcome, Verdict

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from gitops.config import Severity
 from gitops.gate.verdict import Attribution, AttributionLine, Finding, Outcome, Verdict
+from gitops.policy import Severity
 from gitops.report.page import ChangeLine, Page, Points, make_points
 from gitops.run import Champion, HoldoutRows, Run, Step
 

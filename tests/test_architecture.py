@@ -21,6 +21,8 @@ SOURCES = sorted((*PACKAGE.rglob("*.py"), *(ROOT / "pipelines").rglob("*.py")))
 CORE = (
     "errors",
     "strict_yaml",
+    "digest",
+    "policy",
     "config",
     "pointer",
     "change",

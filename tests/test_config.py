@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops.adapters.documents import parse_config
-from gitops.config import Tolerance, is_inside, make_digest
+from gitops.config import is_inside
+from gitops.digest import make_digest
 from gitops.errors import ExitCode, InputError
+from gitops.policy import Tolerance
 
 MINIMAL = """\
 version: 1

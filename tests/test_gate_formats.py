@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gitops.config import Severity
 from gitops.errors import InputError
 from gitops.gate.formats import (
     render_junit,
@@ -24,6 +23,7 @@ from gitops.gate.formats import (
 )
 from gitops.gate.judge import judge
 from gitops.gate.verdict import Finding, Outcome, Verdict, worst_outcome
+from gitops.policy import Severity
 from tests.gate_evidence import make_evidence, make_policy, make_rule, noisy
 
 ACTUAL, GOOD = noisy(noise=2.9)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitops.config import Policy, Severity
 from gitops.errors import ExitCode, InputError
 from gitops.gate.formats import verdict_to_json
 from gitops.gate.judge import judge
 from gitops.gate.verdict import Finding, Outcome
+from gitops.policy import Policy, Severity
 from tests.gate_evidence import (
     CHAMPION,
     find,

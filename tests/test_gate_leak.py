@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops.config import Severity
 from gitops.gate.judge import judge
 from gitops.gate.leak import measure_strength
 from gitops.gate.verdict import Outcome, Verdict
+from gitops.policy import Severity
 from gitops.run import Problem, ProblemKind
 from tests.gate_evidence import find, make_evidence, make_policy, make_rule, make_scores, noisy
 

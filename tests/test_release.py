@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops.adapters import documents
-from gitops.config import make_digest
+from gitops.digest import make_digest
 from gitops.errors import ExitCode, InputError, OutsideError, RefusedError, UndecidedError
 from gitops.flow.judging import read_verdict
 from gitops.flow.releasing import write_release

@@ -14,7 +14,8 @@ import pytest
 
 from gitops.adapters.publish import Question, read_origin, read_target
 from gitops.adapters.publish.remote import make_environment, redact, split_credentials
-from gitops.config import Config, make_digest
+from gitops.config import Config
+from gitops.digest import make_digest
 from gitops.errors import GitopsError, InputError, OutsideError, RefusedError
 from gitops.manifest import parse_manifest
 from gitops.release import Candidate, ReleaseStep

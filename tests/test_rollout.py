@@ -28,7 +28,7 @@ from gitops.adapters.local_server import (
     replay,
 )
 from gitops.adapters.local_server.processes import find_processes
-from gitops.config import make_digest
+from gitops.digest import make_digest
 from gitops.errors import OutsideError, RefusedError
 from gitops.flow.rollouts import Expected, Turn
 from gitops.manifest import ReleaseManifest, VerdictDigest

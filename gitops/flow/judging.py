@@ -10,11 +10,11 @@ import yaml
 
 from gitops.adapters import documents
 from gitops.change import Kind
-from gitops.config import CONFIG_PATH, MetricRule, ModelConfig, Policy
+from gitops.config import CONFIG_PATH, ModelConfig, Task
 from gitops.flow.preparing import read_held_out_columns, read_labels
 from gitops.flow.scoring import kept_scores, read_scores
 from gitops.flow.workspace import Workspace
-from gitops.gate.evidence import Comparison, Evidence
+from gitops.gate.evidence import Comparison, Evidence, to_number
 from gitops.gate.formats import (
     render_junit,
     render_openmetrics,
@@ -24,6 +24,7 @@ from gitops.gate.formats import (
 from gitops.gate.judge import judge
 from gitops.gate.verdict import Finding, Outcome, Verdict
 from gitops.plan import Plan, find_policy
+from gitops.policy import MetricRule, Policy
 from gitops.report.page import ChangeLine, Page, Points, make_points
 from gitops.run import HoldoutRows, Run, Scores, run_from_json
 
@@ -182,11 +183,14 @@ def _change_lines(plan: Plan | None, model: str) -> tuple[ChangeLine, ...]:
 
 
 def _make_points(evidence: Evidence) -> Points | None:
+    """Return what to draw of a regression; a classification is drawn from its own evidence."""
     rows = evidence.current
+    if evidence.task is not Task.REGRESSION:
+        return None
     columns = [_aligned(rows.ids, scores) for scores in (rows.candidate, rows.champion) if scores]
-    return make_points(rows.actual, *columns)
+    return make_points([to_number(value) for value in rows.actual], *columns)
 
 
 def _aligned(ids: Sequence[str], scores: Scores) -> list[float | None]:
     by_id = dict(zip(scores.ids, scores.predictions, strict=True))
-    return [by_id.get(name) for name in ids]
+    return [to_number(by_id.get(name)) for name in ids]

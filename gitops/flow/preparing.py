@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gitops.adapters import documents, dvc
-from gitops.config import Config, ModelConfig, make_digest
+from gitops.config import Config, ModelConfig
+from gitops.digest import make_digest
 from gitops.errors import InputError
 from gitops.flow.inputs import read_inputs
 from gitops.flow.workspace import Workspace, request_from_json
@@ -44,7 +45,7 @@ def read_data_pointer(workspace: Workspace, commit: str, config: Config, name: s
 def make_split_key(model: ModelConfig, pointer: Pointer) -> str:
     """Return the key of a split: the data, and how it is read and divided."""
     definition = model.definition
-    kept = {key: definition[key] for key in ("data", "target", "missing", "holdout")}
+    kept = {key: definition[key] for key in ("data", "target", "task", "missing", "holdout")}
     return make_digest({"md5": pointer.md5, **kept})
 
 

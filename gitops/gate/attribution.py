@@ -16,7 +16,7 @@ from gitops.gate.wording import count_rows, figure, interval_of_regression
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gitops.config import Policy
+    from gitops.policy import Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

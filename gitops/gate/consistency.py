@@ -11,8 +11,8 @@ from gitops.gate.wording import count_rows
 from gitops.run import ProblemKind
 
 if TYPE_CHECKING:
-    from gitops.config import Policy
     from gitops.gate.evidence import Evidence, Rows
+    from gitops.policy import Policy
 
 # These are told by the leak check, in its own words.
 LEAKS = (ProblemKind.NEEDS_TARGET, ProblemKind.NEEDS_UNKNOWN_COLUMN)

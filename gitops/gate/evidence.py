@@ -6,18 +6,22 @@ import hashlib
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gitops.run import Problem, Scores
+    from gitops.config import Task
+from gitops.gate.profile import DataProfile
+from gitops.run import Inspection, Problem, Scores
 
 Array = NDArray[Any]
+# (labels, predictions) of the same rows -> the metric; classes as text, probabilities as rows.
+CustomMetric = Callable[[Array, Array], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +30,13 @@ class Comparison:
 
     Attributes:
         ids: row ids; the order carries no meaning.
-        actual: labels aligned with `ids`, in units of the target.
+        actual: labels aligned with `ids`: numbers in units of the target, or classes as text.
         candidate: predictions of the candidate, joined by row id.
         champion: predictions of the champion, or None when there is no champion.
     """
 
     ids: tuple[str, ...]
-    actual: tuple[float | None, ...]
+    actual: tuple[float | str | None, ...]
     candidate: Scores
     champion: Scores | None
 
@@ -53,6 +57,13 @@ class Evidence:
         current: the held-out rows of the candidate's data.
         earlier: the held-out rows of the champion's data, when the data changed.
         inputs: raw held-out columns without the target, aligned with `current.ids`.
+        task: what the model predicts.
+        positive: class that binary metrics look for; empty means the greater of the two.
+        inspection: what it takes to serve the candidate, None when it was not measured.
+        champion_inspection: the same of the champion.
+        profile: the candidate's data.
+        champion_profile: the champion's data, when it is another state of it.
+        custom: functions of the policy's custom metrics, by metric name.
     """
 
     model: str
@@ -65,6 +76,13 @@ class Evidence:
     current: Comparison
     earlier: Comparison | None
     inputs: Mapping[str, Sequence[object]]
+    task: Task = Task.REGRESSION
+    positive: str = ""
+    inspection: Inspection | None = None
+    champion_inspection: Inspection | None = None
+    profile: DataProfile | None = None
+    champion_profile: DataProfile | None = None
+    custom: Mapping[str, CustomMetric] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from gitops.config import MetricRule, Policy, Severity, Tolerance, make_digest
+from gitops.digest import make_digest
 from gitops.errors import InputError
 from gitops.gate.attribution import attribute
 from gitops.gate.consistency import check_consistency
@@ -13,6 +13,7 @@ from gitops.gate.evidence import Comparison, Evidence, Rows, join_rows
 from gitops.gate.leak import check_leak
 from gitops.gate.rules import check_metrics, list_bounds
 from gitops.gate.verdict import Finding, Outcome, Verdict, worst_outcome
+from gitops.policy import MetricRule, Policy, Severity, Tolerance
 
 Check = Callable[[Evidence, Rows, Policy], tuple[Finding, ...]]
 

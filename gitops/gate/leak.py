@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gitops.config import Policy, Severity
 from gitops.gate.evidence import Array, Evidence, Rows, to_number
 from gitops.gate.verdict import Finding, Outcome
 from gitops.gate.wording import figure
+from gitops.policy import Policy, Severity
 from gitops.run import ProblemKind
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gitops.config import MetricRule, Policy, Tolerance
 from gitops.gate.interval import MIN_ROWS, Z95, Estimate, Resample, View, estimate, make_resample
 from gitops.gate.metrics import METRICS, Metric, find_obstacle, measure
 from gitops.gate.verdict import Finding, Outcome
 from gitops.gate.wording import compare, count_rows, figure, interval, interval_of_regression
+from gitops.policy import MetricRule, Policy, Tolerance
 
 if TYPE_CHECKING:
     from gitops.gate.evidence import Array, Evidence, Rows

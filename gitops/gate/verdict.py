@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gitops.config import Severity
+from gitops.policy import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
