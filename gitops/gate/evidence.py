@@ -6,16 +6,14 @@ import hashlib
 import json
 import math
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from gitops.config import Task
+from gitops.config import Task
 from gitops.gate.profile import DataProfile
 from gitops.run import Inspection, Problem, Scores
 
