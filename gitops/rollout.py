@@ -5,6 +5,7 @@ Pure: no process, no network. A rollback is a commit like a release: pointer and
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from gitops.errors import InputError, RefusedError
 from gitops.manifest import render_manifest
-from gitops.release import Carried, PlannedCommit, Release, Target, make_release, one_line
+from gitops.release import Carried, PlannedCommit, Release, Target, make_release
+from gitops.waiver import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gitops.config import ModelConfig
-    from gitops.run import Scores
+    from gitops.run import Prediction, Scores
 
 # Predictions are float32 at the narrowest, so equal ones differ by less than this share.
 TOLERANCE = 1e-6
@@ -51,7 +53,8 @@ class Parity:
 
     Attributes:
         rows: rows compared.
-        worst: largest difference, as a share of the prediction (or of their mean size, if larger).
+        worst: largest difference of a number or probability, as a share of it (or of their mean
+            size, if larger).
         worst_id: row id of that difference.
     """
 
@@ -195,19 +198,62 @@ def compare_rows(scores: Scores, answers: Sequence[object]) -> Parity:
     """
     if len(answers) != len(scores.ids) or not answers:
         raise RefusedError(f"the server answered {len(answers)} of {len(scores.ids)} held-out rows")
-    expected = [math.nan if value is None else value for value in scores.predictions]
-    typical = sum(map(abs, expected)) / len(expected)
-    pairs = zip(expected, answers, strict=True)
-    differences = [_difference(mine, theirs, typical) for mine, theirs in pairs]
+    expected = [_expected_values(each, scores.classes) for each in scores.predictions]
+    found = [_answered_values(answer, scores.classes) for answer in answers]
+    sizes = [abs(value) for row in expected for value in row]
+    typical = sum(sizes) / len(sizes)
+    pairs = zip(expected, found, strict=True)
+    differences = [_row_difference(mine, theirs, typical) for mine, theirs in pairs]
     place = max(range(len(differences)), key=differences.__getitem__)
     parity = Parity(rows=len(answers), worst=differences[place], worst_id=scores.ids[place])
     if not parity.worst <= TOLERANCE:
         raise RefusedError(
             f"the server does not predict what the gate saw: row {parity.worst_id[:80]!r} is "
-            f"{str(answers[place])[:40]} instead of {expected[place]:g}",
+            f"{_render_answer(answers[place])} instead of {_render_values(expected[place])}",
             hint="the model that served before still serves; compare the two environments",
         )
     return parity
+
+
+def _expected_values(prediction: Prediction | None, classes: Sequence[str]) -> tuple[float, ...]:
+    """Return a prediction as numbers, one for a regression and one a class otherwise."""
+    width = len(classes) or 1
+    values = prediction if isinstance(prediction, tuple) else (prediction,)
+    known = tuple(math.nan if value is None else value for value in values)
+    return known if len(known) == width else (math.nan,) * width
+
+
+def _answered_values(answer: object, classes: Sequence[str]) -> tuple[object, ...]:
+    """Return what a server answered for a row in the same form; None where it is something else."""
+    if not classes:
+        return (answer,)
+    nothing = (None,) * len(classes)
+    found = answer.get("probabilities") if isinstance(answer, dict) else None
+    if not isinstance(answer, dict) or not isinstance(found, dict) or set(found) != set(classes):
+        return nothing
+    values = tuple(found[name] for name in classes)
+    return values if _is_most_probable(answer.get("label"), found) else nothing
+
+
+def _is_most_probable(label: object, probabilities: Mapping[str, object]) -> bool:
+    """Tell whether the label that clients act on is the one that the probabilities say."""
+    numbers = {name: p for name, p in probabilities.items() if isinstance(p, int | float)}
+    return isinstance(label, str) and numbers.get(label) == max(numbers.values(), default=None)
+
+
+def _row_difference(
+    expected: tuple[float, ...], found: tuple[object, ...], typical: float
+) -> float:
+    pairs = zip(expected, found, strict=True)
+    return max(_difference(mine, theirs, typical) for mine, theirs in pairs)
+
+
+def _render_answer(answer: object) -> str:
+    return str(answer)[:40] if not isinstance(answer, dict) else json.dumps(answer)[:200]
+
+
+def _render_values(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values[:10])
 
 
 def _difference(expected: float, answer: object, typical: float) -> float:

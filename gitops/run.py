@@ -92,10 +92,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Champion:
-    """The model that the target branch points to: its tag, the commit that carries it, digests."""
+    """The model that the target branch points to.
+
+    Attributes:
+        version: its tag, e.g. `fuel@v1.1.0`.
+        commit: commit of the target branch that carries it.
+        source: commit whose data and code made it.
+        bundle: digest of its bundle.
+        holdout: digest of the definition of its held-out rows.
+    """
 
     version: str
     commit: str
+    source: str
     bundle: str
     holdout: str
 

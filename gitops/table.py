@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gitops.config import Holdout
+from gitops.config import Holdout, Task
 from gitops.errors import InputError
 
 Cell = int | float | str | None
@@ -46,14 +46,14 @@ class Split:
         train: training rows with every column, the target included.
         held_out: held-out rows without the target.
         ids: one id for each held-out row.
-        labels: the target of each held-out row.
+        labels: the target of each held-out row: numbers, or classes as canonical text.
         unlabelled: number of rows without a target, which are on neither side.
     """
 
     train: Table
     held_out: Table
     ids: tuple[str, ...]
-    labels: tuple[float, ...]
+    labels: tuple[float | str, ...]
     unlabelled: int
 
 
@@ -132,8 +132,13 @@ def concatenate(tables: Sequence[Table], where: str) -> Table:
     return Table(columns=first.columns, rows=tuple(row for table in tables for row in table.rows))
 
 
-def split_table(table: Table, *, target: str, holdout: Holdout, where: str) -> Split:
-    """Set the held-out rows aside; raise InputError when a side is empty or a label is no number."""
+def split_table(
+    table: Table, *, target: str, holdout: Holdout, where: str, task: Task = Task.REGRESSION
+) -> Split:
+    """Set the held-out rows aside, and read their labels as the task wants them.
+
+    Raises InputError when a side is empty, or a label of a regression is no number.
+    """
     place = table.position(target, where)
     keys = [table.position(name, where) for name in holdout.key] or [
         index for index in range(len(table.columns)) if index != place
@@ -151,7 +156,7 @@ def split_table(table: Table, *, target: str, holdout: Holdout, where: str) -> S
         train=Table(columns=table.columns, rows=train),
         held_out=_without(table.columns, [row for _, row in named], place),
         ids=tuple(name for name, _ in named),
-        labels=tuple(_label(row[place], target, where) for _, row in named),
+        labels=tuple(_label(row[place], task, target, where) for _, row in named),
         unlabelled=len(table.rows) - len(labelled),
     )
 
@@ -180,10 +185,41 @@ def _without(columns: Sequence[str], rows: Sequence[tuple[Cell, ...]], place: in
     )
 
 
-def _label(cell: Cell, target: str, where: str) -> float:
-    if isinstance(cell, int | float):
-        return float(cell)
-    raise InputError(f"the target {target!r} has a value that is no number: {cell!r}", where=where)
+def _label(cell: Cell, task: Task, target: str, where: str) -> float | str:
+    if task is Task.REGRESSION:
+        if isinstance(cell, int | float):
+            return float(cell)
+        what = f"the target {target!r} has a value that is no number: {cell!r}"
+        raise InputError(what, where=where, hint="for classes, set the model's task in gitops.yaml")
+    label = class_text(cell)
+    if label is None:
+        raise InputError(f"the target {target!r} has a value that is no class", where=where)
+    return label
+
+
+def class_text(value: object) -> str | None:
+    """Return a class as canonical text, None for what cannot be one.
+
+    However a class is written, in a file, by pandas or by a model, it reads the same: `1`, `1.0`
+    and `"1"` are `1`; `True` and `"TRUE"` are `true`.
+    """
+    if not isinstance(value, bool | int | float | str):
+        return None
+    text = str(value).strip()
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(parse_cell(text, frozenset())) or None
+
+
+def sort_classes(classes: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct classes in order: by number if all are numbers, as text otherwise."""
+    cells = {name: parse_cell(name, frozenset()) for name in classes}
+    numbers = {name: cell for name, cell in cells.items() if isinstance(cell, int | float)}
+    if len(numbers) == len(cells):
+        return tuple(sorted(numbers, key=lambda name: (numbers[name], name)))
+    return tuple(sorted(cells))
 
 
 def render_csv(table: Table) -> str:

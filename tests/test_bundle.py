@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import xgboost
 from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, PolynomialFeatures
 
@@ -142,13 +142,6 @@ def test_a_stored_pipeline_with_its_own_code_is_not_loaded(
     (path / "bundle.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match=r"not trusted: .*double"):
         Predictor.load(path)
-
-
-def test_a_classifier_is_refused_for_now(tmp_path: Path, cars: pd.DataFrame) -> None:
-    inputs = cars[["wght"]]
-    model = LogisticRegression().fit(inputs, cars["wght"] > 3000)
-    with pytest.raises(InputError, match="classifiers are not supported yet"):
-        write_bundle(tmp_path, model=model, inputs=inputs, target="mpg")
 
 
 def test_inputs_that_are_not_those_of_the_training_are_refused(

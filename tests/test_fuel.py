@@ -20,7 +20,8 @@ from gitops.run import ProblemKind, Scores
 from gitops.serving.bundle import make_digest
 from gitops.serving.scoring import score_holdout
 from gitops.table import Split, Table, parse_table, render_csv, render_holdout, split_table
-from tests.demo.stage import HERE, ROOT, make_environment, read_cars, run_quietly
+from tests.demo.samples import CARS, ROOT, read_sample
+from tests.demo.stage import HERE, make_environment, run_quietly
 from tests.demo.story import FIRST_YEARS, MERGE_REQUESTS
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ PARAMS = ROOT / "pipelines/fuel/params.yaml"
 
 @pytest.fixture(scope="session")
 def cars() -> Table:
-    text = "\n".join(",".join(cells) for cells in read_cars())
+    text = "\n".join(",".join(cells) for cells in read_sample(CARS))
     return parse_table(text.encode(), "cars", missing=DEFAULT_MISSING)
 
 
@@ -71,11 +72,16 @@ def train(split: Split, folder: Path, *, code: Path = TRAIN, params: Path = PARA
     )
 
 
+def number(value: object) -> float:
+    assert isinstance(value, float)
+    return value
+
+
 def rmse(scores: Scores, split: Split) -> float:
     assert scores.problem is None
     actual = dict(zip(split.ids, split.labels, strict=True))
     errors = [
-        float("nan") if predicted is None else predicted - actual[name]
+        number(predicted) - number(actual[name])
         for name, predicted in zip(scores.ids, scores.predictions, strict=True)
     ]
     return math.sqrt(sum(error**2 for error in errors) / len(errors))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
 from gitops.errors import InputError
-from gitops.run import ProblemKind, scores_from_json
+from gitops.run import ProblemKind
 from gitops.serving.bundle import write_bundle
 from gitops.serving.predictor import Identity, Predictor, parse_identity
 from gitops.serving.protocol import RequestError, parse_body, parse_v1, parse_v2
@@ -267,22 +265,6 @@ def test_odd_held_out_rows_are_an_error(line: Path, tmp_path: Path, content: str
     (tmp_path / "h").write_text(content)
     with pytest.raises(InputError):
         score_holdout(line, tmp_path / "h", target="mpg", holdout_key="k")
-
-
-def test_the_worker_answers_a_line_with_a_line(line: Path, tmp_path: Path) -> None:
-    holdout = write_holdout(tmp_path / "h", {"wght": 1500})
-    request = {"bundle": str(line), "holdout": str(holdout), "target": "mpg", "key": "k"}
-    result = subprocess.run(
-        [sys.executable, "-m", "gitops.serving.scoring"],
-        input=f"{json.dumps(request)}\n{{}}\n",
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    good, bad = map(json.loads, result.stdout.splitlines())
-    assert scores_from_json(good).predictions == pytest.approx((35.0,))
-    assert "a request is an object" in bad["error"]["what"]
 
 
 def test_one_row_and_many_rows_give_the_same_predictions(tmp_path: Path) -> None:

@@ -81,6 +81,62 @@ def test_missing_predictions_prove_nothing() -> None:
         compare_rows(make_scores(None), [1.0])
 
 
+# Comparing probabilities
+
+
+def make_votes(*predictions: tuple[float, ...] | None) -> Scores:
+    ids = tuple(f"row {i}" for i in range(len(predictions)))
+    classes = ("no", "yes")
+    return Scores(bundle="b", holdout="h", ids=ids, predictions=predictions, classes=classes)
+
+
+def vote(yes: float, **changes: object) -> dict[str, object]:
+    label = "yes" if yes >= 0.5 else "no"
+    return {"label": label, "probabilities": {"no": 1 - yes, "yes": yes}, **changes}
+
+
+@given(st.lists(st.floats(0, 1), min_size=1))
+def test_equal_probabilities_are_equal(values: list[float]) -> None:
+    scores = make_votes(*((1 - value, value) for value in values))
+    parity = compare_rows(scores, [vote(value) for value in values])
+    assert (parity.rows, parity.worst) == (len(values), 0.0)
+
+
+def test_the_row_with_the_worst_probability_is_named() -> None:
+    with pytest.raises(RefusedError, match=r"row 'row 1' is .*0\.75.* instead of 0\.2, 0\.8"):
+        compare_rows(make_votes((0.5, 0.5), (0.2, 0.8)), [vote(0.5), vote(0.75)])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        0.8,
+        None,
+        [0.2, 0.8],
+        {},
+        {"label": "yes"},
+        vote(0.8, label="no"),
+        vote(0.8, label=None),
+        vote(0.8, label=["yes"]),
+        vote(0.8, probabilities={"yes": 0.8}),
+        vote(0.8, probabilities={"no": 0.2, "yes": 0.8, "perhaps": 0.0}),
+        vote(0.8, probabilities={"no": True, "yes": 0.8}),
+        vote(0.8, probabilities={"no": "0.2", "yes": "0.8"}),
+        vote(0.8, probabilities={"no": float("nan"), "yes": 0.8}),
+    ],
+)
+def test_what_is_not_the_same_distribution_is_never_equal(answer: object) -> None:
+    assert compare_rows(make_votes((0.2, 0.8)), [vote(0.8)]).worst < 1e-9
+    with pytest.raises(RefusedError):
+        compare_rows(make_votes((0.2, 0.8)), [answer])
+
+
+@pytest.mark.parametrize("prediction", [None, (0.2,), (0.2, 0.3, 0.5)])
+def test_scores_that_are_no_distribution_prove_nothing(prediction: tuple[float, ...]) -> None:
+    with pytest.raises(RefusedError):
+        compare_rows(make_votes(prediction), [vote(0.8)])
+
+
 # Real servers
 
 

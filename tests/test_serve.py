@@ -20,12 +20,18 @@ import pytest
 import xgboost
 from sklearn.linear_model import LinearRegression
 
+from gitops.adapters.local_server import replay
+from gitops.rollout import compare_rows
 from gitops.serving.bundle import make_digest, write_bundle
 from gitops.serving.predictor import Predictor
+from gitops.serving.scoring import score_holdout
+from tests.classifiers import SPECIES, boosted, rows, write_holdout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from gitops.run import Prediction
 
 AUDI: dict[str, object] = {"wght": 2448, "hp": None, "maker": "audi"}
 V1, V2 = "/v1/models/fuel:predict", "/v2/models/fuel/infer"
@@ -84,7 +90,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield found
 
 
-def expected(server: Running, *rows: dict[str, object]) -> list[float]:
+def expected(server: Running, *rows: dict[str, object]) -> list[Prediction]:
     return Predictor.load(server.bundle).predict(rows)
 
 
@@ -249,6 +255,84 @@ def test_a_sklearn_bundle_is_served_and_sigterm_ends_it_with_its_log_written(
         os.kill(server.process.pid, signal.SIGTERM)
         assert server.process.wait(timeout=20) == 0
         assert url in server.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("classifier")
+    model, inputs = boosted(3)
+    bundle = write_bundle(
+        folder / "bundle",
+        model=model,
+        inputs=inputs,
+        target="s",
+        task="multiclass",
+        classes=SPECIES,
+    )
+    with running(bundle, folder, "--name", "birds") as found:
+        yield found
+
+
+def test_a_classifier_answers_v1_with_label_and_probabilities(classifier: Running) -> None:
+    answer = classifier.http.post("/v1/models/birds:predict", json={"instances": rows()[:3]})
+    wanted = expected(classifier, *rows()[:3])
+    assert [list(each["probabilities"]) for each in answer.json()["predictions"]] == [
+        list(SPECIES)
+    ] * 3
+    for each, probabilities in zip(answer.json()["predictions"], wanted, strict=True):
+        assert tuple(each["probabilities"].values()) == probabilities
+        assert each["probabilities"][each["label"]] == max(each["probabilities"].values())
+    assert answer.json()["model"]["bundle"] == make_digest(classifier.bundle)
+
+
+def test_a_classifier_answers_v2_with_two_tensors_plain_and_binary_alike(
+    classifier: Running,
+) -> None:
+    bird = {"length": 44.0, "mass": 4000.0, "island": "dream"}
+    texts = {"name": "island", "datatype": "BYTES", "shape": [1], "data": ["dream"]}
+    numbers = [
+        {"name": name, "datatype": "FP64", "shape": [1], "data": [bird[name]]}
+        for name in ("length", "mass")
+    ]
+    url = "/v2/models/birds/infer"
+    plain = classifier.http.post(url, json={"inputs": [*numbers, texts]}).json()
+    (probabilities,) = expected(classifier, bird)
+    assert plain["outputs"][1]["data"] == list(np.array(probabilities))
+    assert plain["outputs"][1]["shape"] == [1, 3]
+    assert json.loads(plain["outputs"][1]["parameters"]["classes"]) == list(SPECIES)
+    assert plain["outputs"][0]["data"][0] in SPECIES
+
+    sized = {"parameters": {"binary_data_size": 8}, "datatype": "FP64", "shape": [1]}
+    tensors = [{"name": "length", **sized}, {"name": "mass", **sized}, texts]
+    head = json.dumps({"inputs": tensors}).encode()
+    body = head + np.array([44.0, 4000.0]).tobytes()
+    length = {"inference-header-content-length": str(len(head))}
+    binary = classifier.http.post(url, content=body, headers=length)
+    assert binary.status_code == 200, binary.text
+    for each, wanted in zip(binary.json()["outputs"], plain["outputs"], strict=True):
+        for key in ("name", "datatype", "shape", "data", "parameters"):
+            assert each.get(key) == wanted.get(key) or not wanted.get(key)
+
+
+def test_metadata_of_a_classifier_names_its_classes(classifier: Running) -> None:
+    found = classifier.http.get("/v2/models/birds").json()
+    assert [(each["name"], each["shape"]) for each in found["outputs"]] == [
+        ("label", [-1]),
+        ("probabilities", [-1, 3]),
+    ]
+    assert found["parameters"]["signature"]["classes"] == list(SPECIES)
+    assert found["parameters"]["signature"]["task"] == "multiclass"
+
+
+def test_a_replay_of_a_classifier_agrees_with_the_gates_probabilities(
+    classifier: Running, tmp_path: Path
+) -> None:
+    holdout = write_holdout(tmp_path / "h")
+    scores = score_holdout(classifier.bundle, holdout, target="s", holdout_key="k")
+    port = classifier.http.base_url.port
+    assert port is not None
+    parity = compare_rows(scores, replay(port, "birds", rows(), timeout=20))
+    assert (parity.rows, parity.worst) == (240, 0.0)
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitops.config import DEFAULT_MISSING, Holdout
+from gitops.config import DEFAULT_MISSING, Holdout, Task
 from gitops.errors import InputError
 from gitops.table import (
     Split,
     Table,
+    class_text,
     parse_cell,
     parse_table,
     render_csv,
     render_holdout,
     render_labels,
+    sort_classes,
     split_table,
 )
 
@@ -146,3 +148,60 @@ def test_rows_without_a_label_are_on_neither_side_and_counted() -> None:
 def test_a_table_that_cannot_be_split_is_refused(table: Table, target: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         split_table(table, target=target, holdout=Holdout(fraction=0.5), where="cars.csv")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1, "1"),
+        (1.0, "1"),
+        ("1.0", "1"),
+        ("01", "1"),
+        (-0.0, "0"),
+        (2.5, "2.5"),
+        ("2.50", "2.5"),
+        (1e300, "1e+300"),
+        (True, "true"),
+        ("FALSE", "false"),
+        (" gentoo ", "gentoo"),
+        ("1_0", "1_0"),
+        ("", None),
+        (None, None),
+        (float("nan"), None),
+        ([1], None),
+    ],
+)
+def test_a_class_reads_the_same_however_it_is_written(value: object, text: str | None) -> None:
+    assert class_text(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text() | st.booleans())
+def test_the_text_of_a_class_is_its_own_text(value: object) -> None:
+    text = class_text(value)
+    assert text is None or class_text(text) == text
+
+
+def test_classes_are_sorted_as_numbers_or_else_as_text() -> None:
+    assert sort_classes(["10", "9", "9", "2.5"]) == ("2.5", "9", "10")
+    assert sort_classes(["10", "9", "b"]) == ("10", "9", "b")
+    assert sort_classes([]) == ()
+
+
+def test_labels_of_a_classification_are_text() -> None:
+    rows = tuple((f"n{i}", (1, 2.5, "True")[i % 3]) for i in range(60))
+    table = Table(columns=("name", "mpg"), rows=rows)
+    holdout = Holdout(fraction=0.5)
+    result = split_table(table, target="mpg", holdout=holdout, where="x", task=Task.MULTICLASS)
+    assert set(result.labels) == {"1", "2.5", "true"}
+    assert {json.loads(line)["actual"] for line in render_labels(result).splitlines()} == {
+        "1",
+        "2.5",
+        "true",
+    }
+
+
+def test_a_text_label_of_a_regression_names_the_task() -> None:
+    table = Table(columns=("name", "mpg"), rows=tuple((f"n{i}", "fast") for i in range(20)))
+    with pytest.raises(InputError, match="no number") as caught:
+        split_table(table, target="mpg", holdout=Holdout(fraction=0.5), where="x")
+    assert "task" in caught.value.hint

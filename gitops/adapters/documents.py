@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops.config import CONFIG_PATH, Config, make_config
 from gitops.errors import InputError
+from gitops.strict_json import parse_value
 from gitops.strict_yaml import ParsedYaml, parse_yaml
 
 if TYPE_CHECKING:
@@ -107,32 +108,9 @@ def _guess(word: str, known: list[str]) -> str:
 def parse_json(content: bytes | str, where: str) -> Any:
     """Parse strict JSON: no NaN, no infinity, no key twice; InputError names the file."""
     try:
-        return json.loads(
-            content,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            object_pairs_hook=_unique_keys,
-        )
-    except (ValueError, RecursionError) as error:
+        return parse_value(content)
+    except ValueError as error:
         raise InputError(f"not a valid document: {error}", where=where) from error
-
-
-def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is not a number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"{text} is too large")
-    return value
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    body = dict(pairs)
-    if len(body) != len(pairs):
-        raise ValueError("a key appears twice")
-    return body
 
 
 def validate(name: str, body: Any, where: str) -> None:

@@ -33,6 +33,7 @@ def read_champion(workspace: Workspace, model: ModelConfig) -> tuple[Champion | 
     champion = Champion(
         version=make_tag(model.name, parse_version(manifest.version)),
         commit=commit,
+        source=manifest.source,
         bundle=manifest.bundle,
         holdout=manifest.holdout,
     )

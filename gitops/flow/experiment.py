@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gitops import log
 from gitops.adapters import documents
-from gitops.config import Config, ModelConfig
+from gitops.config import CONFIG_PATH, ModelConfig
 from gitops.errors import InputError
 from gitops.flow import engine
 from gitops.flow.champion import read_champion
@@ -55,7 +55,7 @@ def finish_run(
     steps: tuple[Step, ...],
     scorer: Scorer | None = None,
 ) -> Run:
-    """Score both models on all held-out rows, and write the run document of a stored result."""
+    """Score and inspect both models, and write the run document of a stored result."""
     run = Run(
         model=name,
         commit=workspace.request.head,
@@ -81,12 +81,12 @@ def _known_fingerprint(planned: ModelPlan) -> str:
 
 
 def read_held(workspace: Workspace, model: ModelConfig) -> Held:
-    """Split the data of the head commit, of the target branch where it differs, and find the champion."""
+    """Split the data of the head commit, and the champion's where it differs."""
     head = workspace.request.head
     pointer = read_data_pointer(workspace, head, workspace.config, model.name)
     champion, reason = read_champion(workspace, model)
-    earlier = _earlier(workspace, workspace.target_config, model)
     current = split_data(workspace, model, pointer)
+    earlier = _split_champion_data(workspace, champion, model) if champion else None
     same = earlier is None or earlier.key == current.key
     return Held(
         current=current,
@@ -96,12 +96,22 @@ def read_held(workspace: Workspace, model: ModelConfig) -> Held:
     )
 
 
-def _earlier(workspace: Workspace, target: Config | None, model: ModelConfig) -> HoldoutRows | None:
-    """Split the target branch's data as this commit splits its own; None when there is none."""
-    if target is None or not any(known.name == model.name for known in target.models):
-        return None
-    pointer = read_data_pointer(workspace, workspace.request.target, target, model.name)
-    return split_data(workspace, model, pointer)
+def _split_champion_data(
+    workspace: Workspace, champion: Champion, model: ModelConfig
+) -> HoldoutRows:
+    """Split the data that made the champion as this commit splits its own.
+
+    It is read at the commit that was released, not at the target branch's tip: data that was merged
+    and never released was never the champion's.
+    """
+    commit = workspace.repository.fetch_commit(champion.source)
+    config = workspace.read_config(commit)
+    if config is None:
+        raise InputError(
+            f"{champion.version} was released from a commit without {CONFIG_PATH}", where=commit
+        )
+    pointer = read_data_pointer(workspace, commit, config, model.name)
+    return split_data(workspace, replace(model, data=config.model(model.name).data), pointer)
 
 
 def _reuse(planned: ModelPlan) -> tuple[Step, ...]:
@@ -184,12 +194,13 @@ def keep_result(
 
 
 def _score_comparisons(scorer: Scorer, run: Run) -> None:
-    """Score both models on both held-out sides; what is in the store already is not scored again."""
+    """Score both models on both held-out sides and inspect them; what the store has stays as it is."""
     timer = log.Timer()
     bundles = [run.bundle, *([run.champion.bundle] if run.champion else [])]
     keys = [run.current.key, *([run.earlier.key] if run.earlier else [])]
     for bundle in bundles:
         for key in keys:
             scorer.score(bundle, key)
+        scorer.inspect(bundle, run.current.key)
     if len(bundles) * len(keys) > 1:
         log.say(f"    {'compare':<11} success in {timer.seconds:.1f} s")

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitops.adapters import documents, dvc
 from gitops.config import Config, ModelConfig
@@ -28,9 +28,14 @@ from gitops.table import (
     split_table,
 )
 
+if TYPE_CHECKING:
+    from gitops.gate.profile import DataProfile
+
 FETCH_TIMEOUT = 1800.0
 TRAIN, HOLDOUT, LABELS = "train.csv", "holdout.jsonl", "labels.jsonl"
-_SUMMARY = "rows.json"
+_SUMMARY, _PROFILE = "rows.json", "profile.json"
+# What a split's folder holds: a folder that an older version left is made again.
+_LAYOUT = 2
 _TABULAR = (".csv", ".tsv", ".txt", ".data")
 
 
@@ -46,22 +51,28 @@ def make_split_key(model: ModelConfig, pointer: Pointer) -> str:
     """Return the key of a split: the data, and how it is read and divided."""
     definition = model.definition
     kept = {key: definition[key] for key in ("data", "target", "task", "missing", "holdout")}
-    return make_digest({"md5": pointer.md5, **kept})
+    return make_digest({"layout": _LAYOUT, "md5": pointer.md5, **kept})
 
 
 def split_data(workspace: Workspace, model: ModelConfig, pointer: Pointer) -> HoldoutRows:
     """Make sure that the store has both sides of the data; return what the held-out side is."""
     key = make_split_key(model, pointer)
     if not workspace.store.has("splits", key):
-        split = _read_split(workspace, model, pointer)
-        workspace.store.write_folder("splits", key, lambda folder: _write_split(split, folder))
+        table = _fetch_table(workspace, model, pointer)
+        split = split_table(
+            table, target=model.target, holdout=model.holdout, where=model.data, task=model.task
+        )
+        profile = _profile(table, split, model, pointer)
+        workspace.store.write_folder(
+            "splits", key, lambda folder: _write_split(split, profile, folder)
+        )
     summary = documents.parse_json(
         (workspace.store.place("splits", key) / _SUMMARY).read_bytes(), _SUMMARY
     )
     return HoldoutRows(key=key, data=pointer.md5, **summary)
 
 
-def _read_split(workspace: Workspace, model: ModelConfig, pointer: Pointer) -> Split:
+def _fetch_table(workspace: Workspace, model: ModelConfig, pointer: Pointer) -> Table:
     with tempfile.TemporaryDirectory(prefix="gitops-data-") as scratch:
         fetched = dvc.fetch(
             workspace.remote,
@@ -72,8 +83,13 @@ def _read_split(workspace: Workspace, model: ModelConfig, pointer: Pointer) -> S
             timeout=FETCH_TIMEOUT,
         )
         inner = model.data.removeprefix(pointer.target).lstrip("/")
-        table = read_table(fetched / inner if inner else fetched, model)
-    return split_table(table, target=model.target, holdout=model.holdout, where=model.data)
+        return read_table(fetched / inner if inner else fetched, model)
+
+
+def _profile(table: Table, split: Split, model: ModelConfig, pointer: Pointer) -> DataProfile:
+    from gitops.gate.profile import make_profile
+
+    return make_profile(table, split, target=model.target, task=model.task, data=pointer.md5)
 
 
 def read_table(path: Path, model: ModelConfig) -> Table:
@@ -94,12 +110,16 @@ def read_table(path: Path, model: ModelConfig) -> Table:
     return concatenate(tables, model.data)
 
 
-def _write_split(split: Split, folder: Path) -> None:
+def _write_split(split: Split, profile: DataProfile, folder: Path) -> None:
+    from gitops.gate.profile import profile_to_json
+
     (folder / TRAIN).write_text(render_csv(split.train), "utf-8")
     (folder / HOLDOUT).write_text(render_holdout(split), "utf-8")
     (folder / LABELS).write_text(render_labels(split), "utf-8")
     summary = {"rows": len(split.ids), "train_rows": len(split.train.rows)}
     (folder / _SUMMARY).write_text(json.dumps(summary), "utf-8")
+    body = json.dumps(profile_to_json(profile), allow_nan=False)
+    (folder / _PROFILE).write_text(body, "utf-8")
 
 
 def prepare_rows(request: Mapping[str, Any], *, train: str, holdout: str, labels: str) -> None:
@@ -114,8 +134,16 @@ def prepare_rows(request: Mapping[str, Any], *, train: str, holdout: str, labels
     print(f"{rows.train_rows} training rows, {rows.rows} held-out rows")  # a step's log
 
 
-def read_labels(workspace: Workspace, key: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Return ids and labels of a split's held-out rows."""
+def read_profile(workspace: Workspace, key: str) -> DataProfile:
+    """Return the figures of a split's whole data."""
+    from gitops.gate.profile import profile_from_json
+
+    place = workspace.store.place("splits", key) / _PROFILE
+    return profile_from_json(documents.parse_json(place.read_bytes(), str(place)))
+
+
+def read_labels(workspace: Workspace, key: str) -> tuple[tuple[str, ...], tuple[float | str, ...]]:
+    """Return ids and labels of a split's held-out rows: numbers, or classes as text."""
     bodies = read_json_lines(workspace.store.place("splits", key) / LABELS)
     return tuple(b["id"] for b in bodies), tuple(b["actual"] for b in bodies)
 

@@ -1,4 +1,4 @@
-"""Bundles and held-out rows of the store come in; predictions, each made once and kept, go out."""
+"""Bundles and held-out rows of the store come in; predictions and inspections, made once and kept, go out."""
 
 from __future__ import annotations
 
@@ -15,9 +15,15 @@ from gitops.adapters import documents
 from gitops.errors import InputError, OutsideError
 from gitops.flow.preparing import HOLDOUT
 from gitops.flow.workspace import Workspace, request_from_json
-from gitops.run import Scores, scores_from_json, scores_to_json
+from gitops.run import (
+    Inspection,
+    Scores,
+    inspection_from_json,
+    scores_from_json,
+    scores_to_json,
+)
 
-_WORKER = "gitops.serving.scoring"
+_WORKER = "gitops.serving.worker"
 
 
 class Scorer:
@@ -62,23 +68,34 @@ class Scorer:
         kept = kept_scores(self.workspace, bundle, key)
         if kept.exists():
             return read_scores(kept)
-        holdout = self.workspace.store.place("splits", key) / HOLDOUT
-        answer = self._ask(self.workspace.store.place("bundles", bundle), holdout, key)
+        answer = _make_scores(self._ask("score", bundle, key), _WORKER)
         write_scores(kept, answer)
         return answer
+
+    def inspect(self, bundle: str, key: str) -> Inspection | None:
+        """Return what it takes to serve a stored bundle, None when it cannot predict every row.
+
+        Times differ from run to run, so they are measured once: the same run has the same verdict.
+        """
+        kept = _kept_inspection(self.workspace, bundle, key)
+        if not kept.exists() and self.score(bundle, key).problem is None:
+            documents.write_document(kept, "inspection", self._ask("inspect", bundle, key))
+        return read_inspection(self.workspace, bundle, key)
 
     def keep(self, scores: Scores) -> None:
         """Keep predictions that a pipeline's score step made."""
         write_scores(kept_scores(self.workspace, scores.bundle, scores.holdout), scores)
 
-    def _ask(self, bundle: Path, holdout: Path, key: str) -> Scores:
+    def _ask(self, kind: str, bundle: str, key: str) -> Any:
         self.start()
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             raise AssertionError("unreachable: the process has just been started with pipes")
+        store = self.workspace.store
         question = {
-            "bundle": str(bundle),
-            "holdout": str(holdout),
+            "kind": kind,
+            "bundle": str(store.place("bundles", bundle)),
+            "holdout": str(store.place("splits", key) / HOLDOUT),
             "target": self.target,
             "key": key,
         }
@@ -91,17 +108,17 @@ class Scorer:
         if not line:
             raise OutsideError(
                 "the scoring process ended without an answer",
-                where=str(bundle),
+                where=question["bundle"],
                 hint=f"see why: echo '{json.dumps(question)}' | {sys.executable} -m {_WORKER}",
             )
         return _parse_answer(line)
 
 
-def _parse_answer(line: str) -> Scores:
+def _parse_answer(line: str) -> Any:
     body = documents.parse_json(line, _WORKER)
     if isinstance(body, dict) and "error" in body:
         raise InputError(**body["error"])
-    return _make_scores(body, _WORKER)
+    return body
 
 
 def _make_scores(body: Any, where: str) -> Scores:
@@ -148,3 +165,15 @@ def read_result(workspace: Workspace, fingerprint: str) -> Any:
 def kept_scores(workspace: Workspace, bundle: str, key: str) -> Path:
     """Return where the predictions of a bundle for a split are kept."""
     return workspace.store.place("scores", f"{bundle}+{key}").with_suffix(".json")
+
+
+def read_inspection(workspace: Workspace, bundle: str, key: str) -> Inspection | None:
+    """Return the kept inspection of a bundle on a split, None when it was not inspected."""
+    kept = _kept_inspection(workspace, bundle, key)
+    if not kept.exists():
+        return None
+    return inspection_from_json(documents.read_document(kept, "inspection"))
+
+
+def _kept_inspection(workspace: Workspace, bundle: str, key: str) -> Path:
+    return workspace.store.place("inspections", f"{bundle}+{key}").with_suffix(".json")

@@ -17,15 +17,23 @@ from gitops.errors import InputError
 from gitops.serving.formats import (
     MODEL_FILES,
     BundleFormat,
+    find_classes,
     find_format,
     load_model,
     make_model_bytes,
 )
+from gitops.serving.outputs import make_reader
 from gitops.serving.rows import make_encoder
-from gitops.serving.signature import Signature, make_signature, parse_signature, signature_to_json
+from gitops.serving.signature import (
+    Signature,
+    make_signature,
+    parse_signature,
+    parse_task,
+    signature_to_json,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from pandas import DataFrame, Series
@@ -67,6 +75,7 @@ def write_bundle(
     inputs: DataFrame,
     target: str,
     task: str = "regression",
+    classes: Sequence[object] | None = None,
     metrics: Mapping[str, float] | None = None,
     unseen: tuple[str, ...] = (),
 ) -> Path:
@@ -77,7 +86,9 @@ def write_bundle(
         model: XGBoost Booster or XGBModel, or a scikit-learn estimator or pipeline.
         inputs: the pandas DataFrame that the model was fitted on; the signature is learnt from it.
         target: name of the column that the model predicts.
-        task: kind of prediction.
+        task: `regression`, `binary` or `multiclass`.
+        classes: names for a classifier that learnt the codes 0, 1, 2 and so on, in the order of the
+            codes; None takes the model's own.
         metrics: what training measured, shown to reviewers and never judged.
         unseen: category columns where a word that training never saw is let through.
 
@@ -88,10 +99,15 @@ def write_bundle(
         InputError: the model cannot be stored without pickle, or does not fit the inputs.
     """
     columns, categories = _read_columns(inputs)
-    signature = make_signature(
-        columns, target=target, task=task, categories=categories, unseen=unseen
-    )
     kind = find_format(model)
+    signature = make_signature(
+        columns,
+        target=target,
+        task=task,
+        classes=find_classes(model, parse_task(task), classes),
+        categories=categories,
+        unseen=unseen,
+    )
     payload = make_model_bytes(model, signature)
     _prove(model, inputs, kind, payload, signature)
     document = _make_document(kind, payload, signature, metrics or {})
@@ -181,7 +197,8 @@ def _prove(
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     encode = make_encoder(signature, codes=kind is BundleFormat.XGBOOST)
     found = load_model(kind, payload, signature)([encode(row, i) for i, row in enumerate(rows)])
-    wanted = np.asarray(_predict_directly(model, frame, kind)).reshape(-1)
+    direct = np.asarray(_predict_directly(model, frame, kind, signature))
+    wanted = make_reader(signature.classes)(direct, len(frame))
     if not np.allclose(found, wanted, rtol=1e-5, atol=1e-6):
         worst = float(np.max(np.abs(np.subtract(found, wanted))))
         raise InputError(
@@ -190,13 +207,18 @@ def _prove(
         )
 
 
-def _predict_directly(model: Model, frame: DataFrame, kind: BundleFormat) -> object:
+def _predict_directly(
+    model: Model, frame: DataFrame, kind: BundleFormat, signature: Signature
+) -> object:
+    find = model.predict
+    if signature.classes and hasattr(model, "predict_proba"):
+        find = model.predict_proba
     if kind is BundleFormat.XGBOOST and not hasattr(model, "get_booster"):
         import xgboost
 
         frame = xgboost.DMatrix(frame, enable_categorical=True)
     try:
-        return model.predict(frame)
+        return find(frame)
     except Exception as error:
         # Which exceptions a model raises on foreign columns is its own affair.
         raise InputError(

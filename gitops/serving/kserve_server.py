@@ -16,10 +16,19 @@ from kserve.errors import InferenceError, InvalidInput
 from kserve.model_server import app
 from kserve.protocol.rest.server import RESTServer
 
-from gitops.serving.formats import ModelError
 from gitops.serving.lane import Lane
 from gitops.serving.logs import AccessLog
-from gitops.serving.protocol import RequestError, Rows, make_rows, make_tensor, parse_body, parse_v1
+from gitops.serving.outputs import ModelError
+from gitops.serving.protocol import (
+    RequestError,
+    Rows,
+    make_rows,
+    make_tensor,
+    make_v1_values,
+    make_v2_outputs,
+    parse_body,
+    parse_v1,
+)
 from gitops.serving.rows import RowError
 from gitops.serving.telemetry import Telemetry
 
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
+    from gitops.run import Prediction
     from gitops.serving.service import Service
 
 GRACE_SECONDS = 10
@@ -61,26 +71,28 @@ class ServedModel(kserve.Model):  # type: ignore[misc]  # kserve ships no types
             raise InferenceError(str(error)) from error
         if binary:
             return self._make_response(payload, found)
-        return {"predictions": found, "model": self._service.identity}
+        values = make_v1_values(found, self._service.predictor.classes)
+        return {"predictions": values, "model": self._service.identity}
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Return the inputs as V2 describes tensors."""
         return self._service.make_inputs()
 
     def get_output_types(self) -> list[dict[str, Any]]:
-        """Return the output as V2 describes tensors."""
+        """Return the outputs as V2 describes tensors."""
         return self._service.make_outputs()
 
     def _make_response(
-        self, request: kserve.InferRequest, found: list[float]
+        self, request: kserve.InferRequest, found: list[Prediction]
     ) -> kserve.InferResponse:
-        identity = self._service.predictor.identity
-        target = self._service.predictor.signature.target
+        predictor = self._service.predictor
+        identity = predictor.identity
+        outputs = make_v2_outputs(found, predictor.classes, predictor.signature.target)
         return kserve.InferResponse(
             response_id=request.id or str(uuid.uuid4()),
             model_name=self.name,
             model_version=identity.version or None,
-            infer_outputs=[kserve.InferOutput(target, [len(found)], "FP64", found)],
+            infer_outputs=[kserve.InferOutput(**output) for output in outputs],
             parameters={"commit": identity.commit, "bundle": identity.bundle},
         )
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Self
 
 from gitops.errors import InputError
+from gitops.run import Prediction
 from gitops.serving.bundle import Bundle, read_bundle
-from gitops.serving.formats import BundleFormat, ModelError, load_model
+from gitops.serving.formats import BundleFormat, load_model
+from gitops.serving.outputs import ModelError, is_usable
 from gitops.serving.rows import EncodedRow, RowError, make_encoder
+from gitops.table import sort_classes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +63,7 @@ class Predictor:
     Attributes:
         bundle: what it predicts with.
         signature: what a row must look like.
+        classes: the classes in the order of a prediction's probabilities; empty for a regression.
         identity: which model answers.
     """
 
@@ -75,6 +78,7 @@ class Predictor:
             )
         self.bundle = bundle
         self.signature = bundle.signature
+        self.classes = sort_classes(bundle.signature.classes)
         self.identity = Identity(**{**asdict(given), "bundle": bundle.digest})
         self._encode = make_encoder(self.signature, codes=bundle.format is BundleFormat.XGBOOST)
         self._predict = load_model(bundle.format, bundle.model, self.signature)
@@ -90,19 +94,19 @@ class Predictor:
             raise RowError("", index, "must be an object of named fields")
         return self._encode(row, index)
 
-    def predict(self, rows: Sequence[Mapping[str, object]]) -> list[float]:
-        """Return one finite prediction a row, in units of the target.
+    def predict(self, rows: Sequence[Mapping[str, object]]) -> list[Prediction]:
+        """Return one prediction a row: a finite number, or the probability of each of `classes`.
 
         Raises:
             RowError: the first row that does not fit the signature.
             ModelError: the model failed, or gave something that is not a finite number.
         """
         values = self.predict_encoded([self.encode(row, i) for i, row in enumerate(rows)])
-        odd = next((i for i, value in enumerate(values) if not math.isfinite(value)), None)
+        odd = next((i for i, value in enumerate(values) if not is_usable(value)), None)
         if odd is not None:
             raise ModelError(f"the model gave {values[odd]} for row {odd}")
         return values
 
-    def predict_encoded(self, rows: Sequence[EncodedRow]) -> list[float]:
+    def predict_encoded(self, rows: Sequence[EncodedRow]) -> list[Prediction]:
         """Return whatever the model says about validated rows, finite or not."""
         return self._predict(rows) if rows else []

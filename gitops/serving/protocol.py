@@ -17,6 +17,7 @@ from gitops.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gitops.run import Prediction
     from gitops.serving.predictor import Identity
 
 Rows = list[dict[str, object]]
@@ -166,9 +167,33 @@ def _flatten(data: list[Any]) -> list[object]:
     return data
 
 
-def render_v1(predictions: Sequence[float], identity: Mapping[str, str]) -> bytes:
+def render_v1(
+    predictions: Sequence[Prediction], classes: Sequence[str], identity: Mapping[str, str]
+) -> bytes:
     """Return the V1 answer, with the identity of the model beside the predictions."""
-    return orjson.dumps({"predictions": predictions, "model": identity})
+    return orjson.dumps({"predictions": make_v1_values(predictions, classes), "model": identity})
+
+
+def make_v1_values(predictions: Sequence[Prediction], classes: Sequence[str]) -> Sequence[object]:
+    """Return predictions as V1 answers list them.
+
+    A regression gives numbers. A classifier gives ``{"label", "probabilities"}``, the probabilities
+    by class, so that nobody has to know the order of the classes.
+    """
+    if not classes:
+        return predictions
+    return [
+        {"label": pick_label(each, classes), "probabilities": dict(zip(classes, each, strict=True))}
+        for each in predictions
+        if isinstance(each, tuple)
+    ]
+
+
+def pick_label(probabilities: Sequence[float], classes: Sequence[str]) -> str:
+    """Return the most probable class; of two equally probable ones the second, else the first."""
+    if len(classes) == 2:
+        return classes[probabilities[1] >= probabilities[0]]
+    return classes[probabilities.index(max(probabilities))]
 
 
 def make_v1_identity(identity: Identity) -> dict[str, str]:
@@ -181,21 +206,41 @@ def make_v1_identity(identity: Identity) -> dict[str, str]:
     }
 
 
+def make_v2_outputs(
+    predictions: Sequence[Prediction], classes: Sequence[str], target: str
+) -> list[dict[str, Any]]:
+    """Return predictions as V2 tensors.
+
+    A regression gives one tensor, named like the target. A classifier gives `label` and
+    `probabilities`, a row of them for each row, whose parameter `classes` is the JSON text of the
+    names in their order: V2 parameters cannot be lists.
+    """
+    count = len(predictions)
+    if not classes:
+        return [{"name": target, "datatype": "FP64", "shape": [count], "data": predictions}]
+    rows = [each for each in predictions if isinstance(each, tuple)]
+    labels = [pick_label(each, classes) for each in rows]
+    return [
+        {"name": "label", "datatype": "BYTES", "shape": [count], "data": labels},
+        {
+            "name": "probabilities",
+            "datatype": "FP64",
+            "shape": [count, len(classes)],
+            "parameters": {"classes": json.dumps(list(classes), ensure_ascii=False)},
+            "data": [value for row in rows for value in row],
+        },
+    ]
+
+
 def render_v2(
-    predictions: Sequence[float],
-    name: str,
-    identity: Identity,
-    target: str,
-    request_id: object,
+    outputs: Sequence[Mapping[str, Any]], name: str, identity: Identity, request_id: object
 ) -> bytes:
     """Return the V2 answer; commit and bundle of the model are its parameters."""
     body = {
         "model_name": name,
         "model_version": identity.version,
         "parameters": {"commit": identity.commit, "bundle": identity.bundle},
-        "outputs": [
-            {"name": target, "datatype": "FP64", "shape": [len(predictions)], "data": predictions}
-        ],
+        "outputs": outputs,
     }
     if isinstance(request_id, str):
         body["id"] = request_id

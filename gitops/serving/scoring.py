@@ -1,27 +1,16 @@
-"""A bundle and held-out rows without their target go in; `Scores`, one entry a row, come out.
-
-Run as a module it is a worker: it loads its libraries while others train, reads one JSON request a
-line, ``{"bundle", "holdout", "target", "key"}``, and answers each with one line, either the scores
-or ``{"error": {"what", "where", "hint"}}``.
-"""
+"""A bundle and held-out rows without their target go in; `Scores`, one entry a row, come out."""
 
 from __future__ import annotations
 
-import importlib
-import json
-import math
-import os
-import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
 from gitops.adapters.documents import parse_json
-from gitops.errors import GitopsError, InputError
-from gitops.run import Problem, ProblemKind, Scores, scores_to_json
+from gitops.errors import InputError
+from gitops.run import Prediction, Problem, ProblemKind, Scores
 from gitops.serving.bundle import make_digest
-from gitops.serving.formats import ModelError
+from gitops.serving.outputs import ModelError, is_usable
 from gitops.serving.predictor import Predictor
 from gitops.serving.rows import EncodedRow, RowError
 
@@ -30,10 +19,7 @@ if TYPE_CHECKING:
 
     from gitops.serving.signature import Signature
 
-_Predictions = tuple[float | None, ...]
-
-# What the first request would otherwise wait for.
-_WARM = ("numpy", "pandas", "sklearn.pipeline", "skops.io", "xgboost", "jsonschema")
+_Predictions = tuple[Prediction | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,17 +50,23 @@ def score_holdout(
     ids = tuple(each.id for each in rows)
     digest = ""
     predictions: _Predictions = (None,) * len(ids)
+    classes: tuple[str, ...] = ()
     problem: Problem | None = None
     try:
         digest = make_digest(bundle_directory)
         predictor = Predictor.load(bundle_directory)
-        digest = predictor.bundle.digest
+        digest, classes = predictor.bundle.digest, predictor.classes
     except InputError as error:
         problem = Problem(kind=ProblemKind.UNREADABLE, message=str(error))
     else:
         predictions, problem = _score(predictor, [each.row for each in rows], target)
     return Scores(
-        bundle=digest, holdout=holdout_key, ids=ids, predictions=predictions, problem=problem
+        bundle=digest,
+        holdout=holdout_key,
+        ids=ids,
+        predictions=predictions,
+        problem=problem,
+        classes=classes,
     )
 
 
@@ -167,11 +159,11 @@ def _encode_or_note(
         return None
 
 
-def _spread(encoded: Iterable[EncodedRow | None], found: Iterable[float]) -> _Predictions:
+def _spread(encoded: Iterable[EncodedRow | None], found: Iterable[Prediction]) -> _Predictions:
     """Put predictions beside their rows; None for a refused row and for what is not finite."""
     values = iter(found)
     spread = [None if row is None else next(values) for row in encoded]
-    return tuple(each if each is not None and math.isfinite(each) else None for each in spread)
+    return tuple(each if each is not None and is_usable(each) else None for each in spread)
 
 
 def _judge_finite(predictions: _Predictions) -> Problem | None:
@@ -180,46 +172,3 @@ def _judge_finite(predictions: _Predictions) -> Problem | None:
         return None
     message = f"the model gave no finite number for {odd} of {len(predictions)} rows"
     return Problem(kind=ProblemKind.CRASHED, message=message)
-
-
-def answer_line(line: str) -> dict[str, Any]:
-    """Answer one request of the worker: scores, or what is wrong with the request."""
-    try:
-        request = parse_json(line, "request")
-        wanted = {"bundle", "holdout", "target", "key"}
-        if not isinstance(request, dict) or set(request) != wanted:
-            raise InputError(f"a request is an object of {', '.join(sorted(wanted))}")
-        scores = score_holdout(
-            request["bundle"],
-            request["holdout"],
-            target=request["target"],
-            holdout_key=request["key"],
-        )
-    except GitopsError as error:
-        return {"error": {"what": error.what, "where": error.where, "hint": error.hint}}
-    return scores_to_json(scores)
-
-
-def _work(requests: Iterable[str], answers: TextIO) -> None:
-    for line in requests:
-        if line.strip():
-            answers.write(json.dumps(answer_line(line), allow_nan=False) + "\n")
-            answers.flush()
-
-
-def _warm_up() -> None:
-    for name in _WARM:
-        importlib.import_module(name)
-
-
-def main() -> int:
-    """Serve standard input until it ends; what libraries print goes to standard error."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    threading.Thread(target=_warm_up, daemon=True).start()
-    _work(sys.stdin, answers)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gitops.serving.formats import ModelError
+from gitops.serving.outputs import ModelError
 from gitops.serving.protocol import (
     RequestError,
     Rows,
     make_v1_identity,
+    make_v2_outputs,
     parse_body,
     parse_v1,
     parse_v2,
@@ -25,6 +26,7 @@ from gitops.serving.telemetry import Answer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gitops.run import Prediction
     from gitops.serving.predictor import Predictor
 
 MAX_ROWS = 10_000
@@ -54,7 +56,7 @@ class Service:
         """Answer ``POST /v2/models/<name>/infer``."""
         return self._answer(body, self._predict_v2)
 
-    def predict(self, rows: Rows) -> list[float]:
+    def predict(self, rows: Rows) -> list[Prediction]:
         """Predict a batch; raise RequestError when it is larger than allowed."""
         if len(rows) > self._max_rows:
             message = f"{len(rows)} rows in one request; at most {self._max_rows} are allowed"
@@ -78,8 +80,14 @@ class Service:
         return [_describe(field) for field in self.predictor.signature.inputs]
 
     def make_outputs(self) -> list[dict[str, Any]]:
-        """Return the output as V2 describes tensors."""
-        return [{"name": self.predictor.signature.target, "datatype": "FP64", "shape": [-1]}]
+        """Return the outputs as V2 describes tensors."""
+        classes = self.predictor.classes
+        if not classes:
+            return [{"name": self.predictor.signature.target, "datatype": "FP64", "shape": [-1]}]
+        return [
+            {"name": "label", "datatype": "BYTES", "shape": [-1]},
+            {"name": "probabilities", "datatype": "FP64", "shape": [-1, len(classes)]},
+        ]
 
     def answer_metadata(self, _body: bytes) -> Answer:
         """Answer ``GET /v2/models/<name>``."""
@@ -99,14 +107,16 @@ class Service:
 
     def _predict_v1(self, body: bytes) -> tuple[bytes, int]:
         rows = parse_v1(parse_body(body), self._names)
-        return render_v1(self.predict(rows), self.identity), len(rows)
+        found = self.predict(rows)
+        return render_v1(found, self.predictor.classes, self.identity), len(rows)
 
     def _predict_v2(self, body: bytes) -> tuple[bytes, int]:
         document = parse_body(body)
         rows = parse_v2(document, self._names)
-        identity, target = self.predictor.identity, self.predictor.signature.target
-        found = self.predict(rows)
-        return render_v2(found, self.name, identity, target, document.get("id")), len(rows)
+        target = self.predictor.signature.target
+        outputs = make_v2_outputs(self.predict(rows), self.predictor.classes, target)
+        identity = self.predictor.identity
+        return render_v2(outputs, self.name, identity, document.get("id")), len(rows)
 
 
 def _describe(field: Field) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gitops.config import Task
 from gitops.errors import InputError
+from gitops.table import class_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_CATEGORIES = 10_000
+MAX_CLASSES = 1_000
 
 
 class FieldType(StrEnum):
@@ -24,12 +27,6 @@ class FieldType(StrEnum):
 
     NUMBER = "number"
     CATEGORY = "category"
-
-
-class Task(StrEnum):
-    """What a prediction means; more tasks will follow."""
-
-    REGRESSION = "regression"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +55,20 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """The inputs of a model in the order it takes them, and what it predicts."""
+    """The inputs of a model in the order it takes them, and what it predicts.
+
+    Attributes:
+        inputs: the fields of a row.
+        target: name of the column that the model predicts.
+        task: kind of prediction.
+        classes: the classes as text, in the order of the model's own outputs; empty for a
+            regression.
+    """
 
     inputs: tuple[Field, ...]
     target: str
     task: Task = Task.REGRESSION
+    classes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,6 +81,7 @@ def make_signature(
     *,
     target: str,
     task: str = Task.REGRESSION,
+    classes: Sequence[object] = (),
     categories: Mapping[str, Sequence[object]] | None = None,
     unseen: Sequence[str] = (),
 ) -> Signature:
@@ -84,11 +91,13 @@ def make_signature(
         columns: values by column name, in the order the model takes them.
         target: name of the column that the model predicts.
         task: kind of prediction.
+        classes: what a classifier tells apart, in the order of its outputs.
         categories: order of the words for columns whose codes are already fixed.
         unseen: category columns where a word that training never saw is let through.
 
     Raises:
-        InputError: a column holds neither numbers nor words, or an unknown name was given.
+        InputError: a column holds neither numbers nor words, an unknown name was given, or the
+            classes do not fit the task.
     """
     ordered = categories or {}
     fields = tuple(
@@ -96,7 +105,8 @@ def make_signature(
         for name, values in columns.items()
     )
     _check_unseen(fields, unseen)
-    return Signature(inputs=fields, target=target, task=_parse_task(task))
+    kind = parse_task(task)
+    return Signature(inputs=fields, target=target, task=kind, classes=parse_classes(kind, classes))
 
 
 def signature_to_json(signature: Signature) -> dict[str, Any]:
@@ -108,7 +118,8 @@ def parse_signature(document: Mapping[str, Any]) -> Signature:
     """Read a signature back; the document has passed the bundle's schema.
 
     Raises:
-        InputError: two inputs share a name, a category appears twice, or a range is not finite.
+        InputError: two inputs share a name, a category appears twice, a range is not finite, or
+            the classes do not fit the task.
     """
     fields = tuple(
         Field(**{**body, "type": FieldType(body["type"]), "categories": tuple(body["categories"])})
@@ -117,7 +128,10 @@ def parse_signature(document: Mapping[str, Any]) -> Signature:
     _check_names([field.name for field in fields])
     for field in fields:
         _check_field(field)
-    return Signature(inputs=fields, target=document["target"], task=Task(document["task"]))
+    task = Task(document["task"])
+    # A bundle of a regression may be older than classes.
+    classes = parse_classes(task, document.get("classes", ()))
+    return Signature(inputs=fields, target=document["target"], task=task, classes=classes)
 
 
 def category_text(value: object) -> str | None:
@@ -185,10 +199,31 @@ def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _parse_task(task: str) -> Task:
+def parse_task(task: str) -> Task:
+    """Read the name of a task; InputError names those there are."""
     if task not in tuple(Task):
         raise InputError(f"task {task!r} is not known", hint=f"use one of: {', '.join(Task)}")
     return Task(task)
+
+
+def parse_classes(task: Task, classes: Sequence[object]) -> tuple[str, ...]:
+    """Return classes as canonical text in the order given.
+
+    Raises:
+        InputError: they are not distinct, or not as many as the task has.
+    """
+    named = [class_text(value) for value in classes]
+    found = tuple(name for name in named if name is not None)
+    if len(found) < len(classes) or len(set(found)) < len(found):
+        raise InputError("the classes are not distinct texts, numbers or booleans")
+    wanted = {Task.REGRESSION: (0, 0), Task.BINARY: (2, 2), Task.MULTICLASS: (2, MAX_CLASSES)}
+    least, most = wanted[task]
+    if not least <= len(found) <= most:
+        raise InputError(
+            f"a {task} model cannot have {len(found)} classes",
+            hint="give write_bundle the task of the model: regression, binary or multiclass",
+        )
+    return found
 
 
 def _check_unseen(fields: Sequence[Field], unseen: Sequence[str]) -> None:

@@ -218,6 +218,12 @@ class GitRepository:
         code, output = self._run(*command, allowed=(0, 1, 128))
         return _text(output).strip() if code == 0 else None
 
+    def fetch_commit(self, commit: str, *, remote: str = "origin") -> str:
+        """Return the full id of a commit, fetched if a shallow clone left it out."""
+        if self.find_commit(commit) is None and self.is_shallow():
+            self.fetch(remote, [_sha(commit)], options=("--depth=1",))
+        return self.read_commit(commit)
+
     def fetch(self, remote: str, wants: Sequence[str], *, options: Sequence[str] = ()) -> None:
         """Fetch refspecs or full ids, the remote's usual ones without any; no tags, no submodules.
 
