@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -91,6 +92,11 @@ class ModelConfig:
     def manifest(self) -> str:
         """Return the path of the release manifest, which lies beside the pointer."""
         return self.pointer.removesuffix(".dvc") + ".release.json"
+
+    @property
+    def waivers(self) -> str:
+        """Return the path of the folder of waivers, which lies beside the pointer."""
+        return self.pointer.removesuffix(".dvc") + ".waivers"
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -228,12 +234,18 @@ def _metric_problems(config: Config) -> list[str]:
                 if rule.function is not None:
                     problems.append(f"{place}: is built in and takes no function")
             elif rule.function is None or rule.direction is None:
-                known = ", ".join(METRICS[model.task])
-                problems.append(
-                    f"{place}: not a metric of {model.task} ({known}), and a custom one needs "
-                    "`function: file.py:name` and `direction: higher` or `lower`"
-                )
+                problems.append(f"{place}: {_explain_unknown(rule.metric, model.task)}")
     return problems
+
+
+def _explain_unknown(metric: str, task: Task) -> str:
+    known = METRICS[task]
+    close = difflib.get_close_matches(metric, known, n=1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return (
+        f"{guess}the metrics of a {task} task are {', '.join(known)}; a custom one needs "
+        "`function: file.py:name` and `direction: higher` or `lower`"
+    )
 
 
 def _sharing_problems(config: Config) -> list[str]:

@@ -226,8 +226,13 @@ def _make_column(name: str, body: Mapping[str, Any]) -> ColumnRule:
         minimum=_number(body.get("min")),
         maximum=_number(body.get("max")),
         missing=_number(body.get("missing")),
-        values=None if values is None else tuple(str(value) for value in values),
+        values=None if values is None else tuple(map(_text, values)),
     )
+
+
+def _text(value: str | float) -> str:
+    """Return a value as cells are compared: 1.0 and 1 are the same."""
+    return f"{value:.17g}" if isinstance(value, float) else str(value)
 
 
 def _severity(body: Mapping[str, Any]) -> Severity:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gitops.config import Task
 from gitops.gate.evidence import Comparison, Evidence
 from gitops.gate.judge import judge
 from gitops.policy import MetricRule, Policy, Tolerance
@@ -66,6 +67,29 @@ def make_evidence(
         earlier=None,
         inputs=inputs or {},
     )
+
+
+def make_classifier(
+    chances: Any, classes: Sequence[str] = ("no", "yes"), bundle: str = CANDIDATE
+) -> Scores:
+    """Return scores of a classifier; one number a row is the chance of the second of two classes."""
+    table = np.asarray(chances, dtype=float)
+    if table.ndim == 1:
+        table = np.stack([1 - table, table], axis=1)
+    return replace(make_scores(list(map(tuple, table.tolist())), bundle), classes=tuple(classes))
+
+
+def make_class_evidence(
+    actual: Sequence[str],
+    candidate: Scores,
+    champion: Scores | None = None,
+    *,
+    task: Task = Task.BINARY,
+    positive: str = "",
+    inputs: Mapping[str, Sequence[object]] | None = None,
+) -> Evidence:
+    """Return evidence on a classification."""
+    return replace(make_evidence(actual, candidate, champion, inputs), task=task, positive=positive)
 
 
 def make_rule(metric: str = "rmse", **bounds: Any) -> MetricRule:

@@ -45,12 +45,13 @@ def test_a_minimal_file_gets_sensible_defaults() -> None:
 
 def test_every_problem_is_told_at_once_with_its_line_and_a_guess() -> None:
     error = refuse(
-        MINIMAL.replace("rmse", "rmsee").replace("target: mpg", "target: 3") + "modles: {}\n"
+        MINIMAL.replace("{max: 4.5,", "{maxx: 4.5,").replace("target: mpg", "target: 3")
+        + "modles: {}\n"
     )
     text = str(error)
     assert text.startswith("gitops.yaml: 3 problems")
     assert "line 5: models.fuel.target: 3 is not of type 'string'" in text
-    assert "did you mean 'rmse'?" in text
+    assert "unknown key 'maxx' (did you mean 'max'?)" in text
     assert "unknown key 'modles' (did you mean 'models'?)" in text
 
 
@@ -59,6 +60,9 @@ def test_every_problem_is_told_at_once_with_its_line_and_a_guess() -> None:
     [
         ("{max: 4.5, max_regression: 2%}", "{prove: true}", "no rule: give at least one of min"),
         ("rmse: {max: 4.5, max_regression: 2%}", "{}", "a policy without a rule proves nothing"),
+        ("rmse:", "rmsee:", "did you mean 'rmse'?"),
+        ("rmse:", "cost:", "a custom one needs `function: file.py:name`"),
+        ("rmse:", "f1:", "the metrics of a regression task are rmse, mae"),
         ("2%", "-2%", "Absolute, in units of the metric (0.5), or relative"),
         ("    target: mpg\n", "", "missing 'target'"),
         ("data/cars.csv", "../cars.csv", "'../cars.csv' must stay in the repository"),

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitops.config import Task
 from gitops.gate.evidence import join_rows, to_number
 from gitops.gate.judge import judge
 from gitops.gate.verdict import Outcome
 from gitops.run import Problem, ProblemKind, Scores
 from tests.gate_evidence import (
     find,
+    make_class_evidence,
+    make_classifier,
     make_evidence,
     make_ids,
     make_policy,
@@ -39,6 +42,15 @@ def test_the_digest_of_rows_does_not_depend_on_their_order() -> None:
     evidence = make_evidence(ACTUAL, ACTUAL)
     digests = {join_rows(shuffled(evidence, seed).current).digest for seed in range(5)}
     assert len(digests) == 1
+
+
+def test_another_positive_class_is_another_digest() -> None:
+    """The verdict's key must change with what the metrics look for."""
+    evidence = make_class_evidence(["a", "b"], make_classifier([0.2, 0.7], ("a", "b")))
+    digests = {
+        join_rows(evidence.current, Task.BINARY, positive).digest for positive in ("", "a", "b")
+    }
+    assert len(digests) == 3
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gitops.config import Task
 from gitops.errors import ExitCode, InputError
 from gitops.gate.formats import verdict_to_json
-from gitops.gate.judge import judge
+from gitops.gate.judge import check_f1, judge
 from gitops.gate.verdict import Finding, Outcome
 from gitops.policy import Policy, Severity
 from tests.gate_evidence import (
     CHAMPION,
     find,
+    make_class_evidence,
+    make_classifier,
     make_evidence,
     make_policy,
     make_rule,
@@ -149,3 +152,43 @@ def test_whatever_the_numbers_are_the_gate_answers_and_never_with_nan(
     actual, candidate, champion = map(list, zip(*rows, strict=True))
     verdict = judge(make_evidence(actual, candidate, champion), POLICY)
     json.dumps(verdict_to_json(verdict), allow_nan=False)
+
+
+def judge_f1(precision: float, recall: float, f1: float) -> tuple[Finding, ...]:
+    figures = {"precision": precision, "recall": recall, "f1": f1}
+    findings = tuple(
+        Finding(rule=f"{name}.min", outcome=Outcome.PASS, reason="", metric=name, candidate=value)
+        for name, value in figures.items()
+    )
+    return check_f1(findings, Task.BINARY)
+
+
+def test_f1_must_be_the_harmonic_mean_of_precision_and_recall() -> None:
+    (good,), (bad,) = judge_f1(0.5, 0.25, 1 / 3), judge_f1(0.5, 0.25, 0.375)
+    assert (good.outcome, bad.outcome) == (Outcome.PASS, Outcome.FAIL)
+    assert "f1 0.375 is not the harmonic mean of precision 0.5 and recall 0.25" in bad.reason
+    assert judge_f1(0.0, 0.0, 0.0)[0].outcome is Outcome.PASS
+
+
+def test_f1_is_checked_where_all_three_are_judged_and_there_are_two_classes() -> None:
+    classes = ["no", "yes", "no", "yes", "yes"] * 30
+    chances = [0.2 if i % 4 else 0.7 for i in range(150)]
+    evidence = make_class_evidence(classes, make_classifier(chances))
+    rules = [make_rule(name, minimum=0.1) for name in ("f1", "precision", "recall")]
+    whole, part = (judge(evidence, make_policy(*some)) for some in (rules, rules[:2]))
+    assert find(whole, "consistency.f1").outcome is Outcome.PASS
+    assert "consistency.f1" not in {f.rule for f in part.findings}
+
+
+def test_the_figures_of_a_slice_are_not_those_of_all_rows() -> None:
+    """Once they were: a good classifier was refused because a slice's f1 contradicted the whole."""
+    slice_finding = Finding(
+        rule="slice.origin=1.f1", outcome=Outcome.PASS, reason="", metric="f1", candidate=0.9
+    )
+    figures = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3}
+    overall = tuple(
+        Finding(rule=f"{name}.min", outcome=Outcome.PASS, reason="", metric=name, candidate=value)
+        for name, value in figures.items()
+    )
+    (finding,) = check_f1((*overall, slice_finding), Task.BINARY)
+    assert finding.outcome is Outcome.PASS

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitops.gate.evidence import join_rows
 from gitops.gate.interval import Estimate
-from gitops.gate.rules import decide
-from gitops.gate.verdict import Outcome
+from gitops.gate.rules import check_metrics, decide
+from gitops.gate.verdict import Finding, Outcome
 from gitops.run import Problem, ProblemKind
 from tests.gate_evidence import (
     CHAMPION,
     judge_rule,
     make_evidence,
+    make_policy,
     make_rule,
     make_scores,
     noisy,
@@ -214,7 +217,7 @@ def test_too_few_rows_decide_nothing(name: str) -> None:
 def test_a_metric_that_does_not_exist_fails_by_name() -> None:
     finding = judge_rule(make_evidence(ACTUAL, GOOD), make_rule("rmsle", maximum=1), "max")
     assert finding.outcome is Outcome.FAIL
-    assert "no metric 'rmsle'; known are rmse, mae" in finding.reason
+    assert "no metric 'rmsle' for regression; known are rmse, mae" in finding.reason
 
 
 def test_an_undefined_metric_fails_with_the_reason() -> None:
@@ -225,3 +228,34 @@ def test_an_undefined_metric_fails_with_the_reason() -> None:
     assert "1 label is 0" in zero.reason
     assert "every label is the same" in constant.reason
     assert "too far from the labels" in huge.reason
+
+
+def judge_grouped(inputs: dict[str, Sequence[object]], group: str, name: str) -> Finding:
+    evidence = make_evidence(ACTUAL, SIMILAR, GOOD, inputs)
+    policy = replace(make_policy(make_rule(maximum=4.5, max_regression=0.1)), group=group)
+    found = check_metrics(evidence, join_rows(evidence.current), policy)
+    return next(finding for finding in found if finding.rule == f"rmse.{name}")
+
+
+@pytest.mark.parametrize("name", ["max", "max_regression"])
+def test_a_group_column_that_does_not_exist_fails_by_name(name: str) -> None:
+    finding = judge_grouped({}, "patient", name)
+    assert finding.outcome is Outcome.FAIL
+    assert "no raw column `patient` to group the rows by" in finding.reason
+
+
+def test_rows_of_few_groups_decide_nothing_however_many_they_are() -> None:
+    finding = judge_grouped({"patient": [i % 9 for i in range(119)]}, "patient", "max")
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert "9 groups of rows are too few to tell" in finding.reason
+
+
+def test_a_group_for_each_row_is_no_group_at_all() -> None:
+    alone = judge_grouped({"patient": [f"p{i:03}" for i in range(119)]}, "patient", "max")
+    evidence = make_evidence(ACTUAL, SIMILAR, GOOD)
+    assert alone == judge_rule(evidence, make_rule(maximum=4.5), "max")
+
+
+def test_rows_without_a_group_belong_together() -> None:
+    finding = judge_grouped({"patient": [None] * 119}, "patient", "max")
+    assert finding.outcome is Outcome.INCONCLUSIVE

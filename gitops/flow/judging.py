@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
 
 import yaml
 
 from gitops.adapters import documents
 from gitops.change import Kind
-from gitops.config import CONFIG_PATH, ModelConfig, Task
-from gitops.flow.preparing import read_held_out_columns, read_labels
-from gitops.flow.scoring import kept_scores, read_scores
+from gitops.config import CONFIG_PATH, ModelConfig
+from gitops.flow.custom import read_custom_metrics
+from gitops.flow.preparing import read_held_out_columns, read_labels, read_profile
+from gitops.flow.scoring import kept_scores, read_inspection, read_scores
 from gitops.flow.workspace import Workspace
-from gitops.gate.evidence import Comparison, Evidence, to_number
+from gitops.gate.evidence import Comparison, Evidence
 from gitops.gate.formats import (
     render_junit,
     render_openmetrics,
@@ -24,9 +27,13 @@ from gitops.gate.formats import (
 from gitops.gate.judge import judge
 from gitops.gate.verdict import Finding, Outcome, Verdict
 from gitops.plan import Plan, find_policy
-from gitops.policy import MetricRule, Policy
-from gitops.report.page import ChangeLine, Page, Points, make_points
+from gitops.policy import Policy, Tolerance
+from gitops.report.columns import make_shift
+from gitops.report.models import make_importance, make_serving
+from gitops.report.page import DOCUMENTS, ChangeLine, Page
+from gitops.report.points import read_points
 from gitops.run import HoldoutRows, Run, Scores, run_from_json
+from gitops.table import class_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,25 +83,27 @@ def render_policy_change(old: Policy, new: Policy) -> str:
 
 
 def _policy_lines(policy: Policy) -> list[str]:
-    body = {rule.metric: _rule_body(rule) for rule in policy.metrics}
-    return yaml.safe_dump(body, sort_keys=True).splitlines()
+    return yaml.safe_dump(_plain(asdict(policy)), sort_keys=True).splitlines()
 
 
-def _rule_body(rule: MetricRule) -> dict[str, object]:
-    values = {
-        "min": rule.minimum,
-        "max": rule.maximum,
-        "max_regression": rule.max_regression and str(rule.max_regression),
-        "min_improvement": rule.min_improvement and str(rule.min_improvement),
-        "prove": rule.prove,
-        "severity": str(rule.severity),
-    }
-    return {key: value for key, value in values.items() if value is not None}
+def _plain(value: Any) -> Any:
+    """Write a policy as a person would: tolerances as text, nothing that is not set."""
+    match value:
+        case {"amount": float(amount), "relative": bool(relative)}:
+            return str(Tolerance(amount=amount, relative=relative))
+        case dict():
+            return {key: _plain(item) for key, item in value.items() if item not in (None, ())}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case StrEnum():
+            return str(value)
+        case _:
+            return value
 
 
-def make_evidence(workspace: Workspace, model: ModelConfig, run: Run) -> Evidence:
+def make_evidence(workspace: Workspace, model: ModelConfig, run: Run, policy: Policy) -> Evidence:
     """Read what a run left in the store and put it side by side, row by row."""
-    champion = run.champion
+    champion, rows = run.champion, run.current
     return Evidence(
         model=model.name,
         target=model.target,
@@ -105,7 +114,16 @@ def make_evidence(workspace: Workspace, model: ModelConfig, run: Run) -> Evidenc
         holdout_changed=champion is not None and champion.holdout != model.holdout.digest,
         current=_compare(workspace, run, run.current),
         earlier=_compare(workspace, run, run.earlier) if run.earlier else None,
-        inputs=read_held_out_columns(workspace, run.current.key),
+        inputs=read_held_out_columns(workspace, rows.key),
+        task=model.task,
+        positive=class_text(model.positive) or "",
+        inspection=read_inspection(workspace, run.bundle, rows.key),
+        champion_inspection=(
+            read_inspection(workspace, champion.bundle, rows.key) if champion else None
+        ),
+        profile=read_profile(workspace, rows.key),
+        champion_profile=(read_profile(workspace, (run.earlier or rows).key) if champion else None),
+        custom=read_custom_metrics(workspace, policy),
     )
 
 
@@ -128,7 +146,7 @@ def judge_run(workspace: Workspace, run: Run) -> Verdict:
     """Judge a run; the same run and policy give the same verdict, bit for bit."""
     model = workspace.model(run.model)
     applied = find_applied_policy(workspace, model)
-    evidence = make_evidence(workspace, model, run)
+    evidence = make_evidence(workspace, model, run, applied.policy)
     return judge(evidence, applied.policy, also=applied.findings)
 
 
@@ -152,25 +170,40 @@ def read_verdict(workspace: Workspace, model: str) -> Verdict:
 
 
 def make_page(
-    workspace: Workspace, plan: Plan | None, run: Run, verdict: Verdict, commands: Sequence[str]
+    workspace: Workspace,
+    plan: Plan | None,
+    run: Run,
+    verdict: Verdict,
+    commands: Sequence[str],
+    *,
+    waiver: str = "",
 ) -> Page:
-    """Put together what a reviewer reads about one model."""
+    """Put together what a reviewer reads about one model; `waiver` says who let it through and why."""
     model = workspace.model(run.model)
     applied = find_applied_policy(workspace, model)
-    evidence = make_evidence(workspace, model, run)
-    note = applied.note
-    if applied.change:
-        proposed = judge(evidence, model.policy)
-        note += f" Under the proposed policy the verdict would be {proposed.outcome}."
+    evidence = make_evidence(workspace, model, run, applied.policy)
+    candidate, champion = evidence.inspection, evidence.champion_inspection
     return Page(
         verdict=verdict,
         run=run,
         changes=_change_lines(plan, run.model),
         policy_change=applied.change,
-        policy_note=note,
-        points=_make_points(evidence),
+        policy_note=applied.note + _foresee(evidence, model.policy, applied),
+        points=read_points(evidence),
+        importance=make_importance(candidate, champion),
+        serving=make_serving(candidate, champion, verdict.findings),
+        shift=make_shift(evidence.champion_profile, evidence.profile),
+        waiver=waiver,
+        documents=tuple(f"{workspace.request.documents}/{run.model}/{name}" for name in DOCUMENTS),
         commands=tuple(commands),
     )
+
+
+def _foresee(evidence: Evidence, proposed: Policy, applied: AppliedPolicy) -> str:
+    """Say what the policy that the merge request brings along would decide."""
+    if not applied.change:
+        return ""
+    return f" Under the proposed policy the verdict would be {judge(evidence, proposed).outcome}."
 
 
 def _change_lines(plan: Plan | None, model: str) -> tuple[ChangeLine, ...]:
@@ -180,17 +213,3 @@ def _change_lines(plan: Plan | None, model: str) -> tuple[ChangeLine, ...]:
         for change in changes
         if model in change.models or change.kind is Kind.CONTROL or change.path == CONFIG_PATH
     )
-
-
-def _make_points(evidence: Evidence) -> Points | None:
-    """Return what to draw of a regression; a classification is drawn from its own evidence."""
-    rows = evidence.current
-    if evidence.task is not Task.REGRESSION:
-        return None
-    columns = [_aligned(rows.ids, scores) for scores in (rows.candidate, rows.champion) if scores]
-    return make_points([to_number(value) for value in rows.actual], *columns)
-
-
-def _aligned(ids: Sequence[str], scores: Scores) -> list[float | None]:
-    by_id = dict(zip(scores.ids, scores.predictions, strict=True))
-    return [to_number(by_id.get(name)) for name in ids]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gitops.gate.catalogue import find_metric
 from gitops.gate.evidence import Evidence, Predictions, Rows, join_rows
 from gitops.gate.interval import Estimate, Resample, View, estimate, make_resample
-from gitops.gate.metrics import METRICS, Metric, find_obstacle, measure
+from gitops.gate.metrics import Metric, find_obstacle, measure
 from gitops.gate.verdict import Attribution, AttributionLine
 from gitops.gate.wording import count_rows, figure, interval_of_regression
 
@@ -33,14 +34,16 @@ def attribute(evidence: Evidence, rows: Rows, policy: Policy) -> Attribution | N
     """Separate what new data did from what the new model did.
 
     Both sets of rows are resampled together: a row that is in both is drawn for both, so that only
-    the rows that came or went count as a change of the data. The sentence is about the first metric
-    of the policy. None when the data did not change, or when there is no old model.
+    the rows that came or went count as a change of the data. The sentence is about the first built-in
+    metric of the policy. None when the data did not change, or when there is no old model.
     """
     if evidence.earlier is None or evidence.current.champion is None:
         return None
-    earlier = join_rows(evidence.earlier)
+    earlier = join_rows(evidence.earlier, evidence.task, evidence.positive)
     units = {name: i for i, name in enumerate(sorted({*earlier.ids, *rows.ids}))}
-    metrics = [METRICS[rule.metric] for rule in policy.metrics if rule.metric in METRICS]
+    built_in = [rule for rule in policy.metrics if rule.function is None]
+    found = [find_metric(rule, evidence, rows) for rule in built_in]
+    metrics = [metric for metric in found if isinstance(metric, Metric)]
     fours = [_make_four(metric, earlier, rows, units) for metric in metrics]
     resample = make_resample(len(units), f"{earlier.digest} {rows.digest}")
     sentences = [_explain(*pair, resample) for pair in zip(metrics[:1], fours[:1], strict=True)]

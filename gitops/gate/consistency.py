@@ -29,7 +29,8 @@ def _check_labels(rows: Rows) -> Finding:
     if rows.fault:
         reason = f"the held-out rows cannot be judged: {rows.fault}"
         return Finding(rule=name, outcome=Outcome.FAIL, reason=reason, rows=count)
-    reason = f"{count_rows(count)} held out, each once and with a finite label"
+    label = "a class" if rows.classes else "a finite label"
+    reason = f"{count_rows(count)} held out, each once and with {label}"
     return Finding(rule=name, outcome=Outcome.PASS, reason=reason, rows=count)
 
 
@@ -49,15 +50,19 @@ def _judge_predictions(rows: Rows) -> tuple[Outcome, str]:
     if rows.candidate.fault:
         return Outcome.FAIL, f"the candidate's predictions are incomplete: {rows.candidate.fault}"
     if _is_constant(rows):
-        value = float(rows.candidate.values[0])
-        return Outcome.FAIL, f"the candidate predicts {value:g} for every row, whatever its input"
-    return (
-        Outcome.PASS,
-        f"{count_rows(len(rows.ids))} predicted, each once and with a finite number",
-    )
+        return (
+            Outcome.FAIL,
+            f"the candidate predicts {_describe(rows)} for every row, whatever it is",
+        )
+    given = "probabilities that add up to 1" if rows.classes else "a finite number"
+    return Outcome.PASS, f"{count_rows(len(rows.ids))} predicted, each once and with {given}"
 
 
 def _is_constant(rows: Rows) -> bool:
     """Tell whether all predictions are equal although the labels are not."""
     varied = not rows.fault and len(rows.ids) > 1 and bool(np.ptp(rows.actual) > 0)
-    return varied and bool(np.ptp(rows.candidate.values) == 0)
+    return varied and not np.ptp(rows.candidate.values, axis=0).any()
+
+
+def _describe(rows: Rows) -> str:
+    return "the same probabilities" if rows.classes else f"{float(rows.candidate.values[0]):g}"

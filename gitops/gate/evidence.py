@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from gitops.config import Task
 from gitops.gate.profile import DataProfile
 from gitops.run import Inspection, Problem, Scores
+from gitops.table import sort_classes
 
 Array = NDArray[Any]
 # (labels, predictions) of the same rows -> the metric; classes as text, probabilities as rows.
 CustomMetric = Callable[[Array, Array], float]
+# By how much the probabilities of one row may miss 1.
+SUM_ERROR = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +102,15 @@ class Rows:
     Attributes:
         ids: sorted row ids.
         order: position in the comparison of each sorted row.
-        actual: labels, shape (rows,); meaningless when `fault` is set.
-        candidate: predictions of the candidate.
+        actual: labels, shape (rows,): numbers, or places in `classes`; meaningless when `fault` is
+            set.
+        candidate: predictions of the candidate: numbers, shape (rows,), or the probability of each
+            of `classes`, shape (rows, classes).
         champion: predictions of the champion, or None.
         digest: digest of ids and labels: equal digests are the same rows in any order.
         fault: why the rows cannot be judged, empty when they can.
+        classes: every class of the labels and of both models, sorted; of two, the positive one is
+            last. Empty for a regression.
     """
 
     ids: tuple[str, ...]
@@ -113,25 +120,63 @@ class Rows:
     champion: Predictions | None
     digest: str
     fault: str = ""
+    classes: tuple[str, ...] = ()
 
 
-def join_rows(comparison: Comparison) -> Rows:
-    """Join labels and predictions by row id."""
+def join_rows(comparison: Comparison, task: Task = Task.REGRESSION, positive: str = "") -> Rows:
+    """Join labels and predictions by row id.
+
+    Args:
+        comparison: what to join.
+        task: what the models predict.
+        positive: of two classes, the one that metrics look for; empty means the greater.
+    """
     ids, actual = comparison.ids, comparison.actual
     order = sorted(range(len(ids)), key=ids.__getitem__)
-    fault = _alignment_fault(ids, actual, "label") or _numbers_fault(ids, actual, "label")
     labels = [actual[i] if i < len(actual) else None for i in order]
     names = tuple(ids[i] for i in order)
+    classes = () if task is Task.REGRESSION else _list_classes(comparison, positive)
+    fault = _alignment_fault(ids, actual, "label") or _labels_fault(ids, actual, task)
+    known = set() if fault else set(map(str, actual))
     champion = comparison.champion
     return Rows(
         ids=names,
         order=np.array(order, dtype=np.intp),
-        actual=_to_array(labels),
-        candidate=_join_scores(names, comparison.candidate),
-        champion=None if champion is None else _join_scores(names, champion),
-        digest=_digest_rows(names, labels),
-        fault=fault or ("" if ids else "there are no held-out rows"),
+        actual=_to_places(labels, classes) if classes else _to_array(labels),
+        candidate=_join_scores(names, comparison.candidate, task, classes, known),
+        champion=champion
+        if champion is None
+        else _join_scores(names, champion, task, classes, set()),
+        digest=_digest_rows(names, labels, positive),
+        fault=fault
+        or ("" if ids else "there are no held-out rows")
+        or _classes_fault(comparison, task, classes, positive),
+        classes=classes,
     )
+
+
+def _list_classes(comparison: Comparison, positive: str) -> tuple[str, ...]:
+    models = [scores.classes for scores in (comparison.candidate, comparison.champion) if scores]
+    labels = {label for label in comparison.actual if isinstance(label, str)}
+    classes = sort_classes(labels.union(*models))
+    return classes[::-1] if len(classes) == 2 and classes[0] == positive else classes
+
+
+def _classes_fault(
+    comparison: Comparison, task: Task, classes: tuple[str, ...], positive: str
+) -> str:
+    """Say what is wrong with the classes of all rows and models; empty when nothing is."""
+    if task is Task.REGRESSION:
+        return ""
+    if task is Task.BINARY and len(classes) > 2:
+        return f"a binary model has two classes, and there are {_name_classes(classes)}"
+    if task is Task.BINARY and positive and positive not in classes:
+        return f"no row and no model knows the positive class {_quote(positive)}"
+    models = [scores.classes for scores in (comparison.candidate, comparison.champion) if scores]
+    unknown = set(map(str, comparison.actual)).difference(*models)
+    if any(models) and unknown:
+        return f"labels are of {_name_classes(sort_classes(unknown))}, which no model knows"
+    return ""
 
 
 def to_number(value: object) -> float | None:
@@ -145,20 +190,65 @@ def to_number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _join_scores(names: tuple[str, ...], scores: Scores) -> Predictions:
+def _join_scores(
+    names: tuple[str, ...],
+    scores: Scores,
+    task: Task,
+    classes: tuple[str, ...],
+    labels: set[str],
+) -> Predictions:
     if scores.problem is not None:
         fault = f"there are no predictions: {scores.problem.message}"
         return Predictions(values=_to_array([]), fault=fault, problem=scores.problem)
     ids, values = scores.ids, scores.predictions
-    fault = (
-        _alignment_fault(ids, values, "prediction")
-        or _coverage_fault(names, ids)
-        or _numbers_fault(ids, values, "prediction")
-    )
+    fault = _alignment_fault(ids, values, "prediction") or _coverage_fault(names, ids)
+    if not fault and task is Task.REGRESSION:
+        fault = _numbers_fault(ids, values, "prediction")
+    elif not fault:
+        fault = _chances_fault(scores, labels)
     if fault:
         return Predictions(values=_to_array([]), fault=fault)
     by_id = dict(zip(ids, values, strict=True))
-    return Predictions(values=_to_array([by_id[name] for name in names]))
+    ordered = [by_id[name] for name in names]
+    if task is Task.REGRESSION:
+        return Predictions(values=_to_array(ordered))
+    return Predictions(values=_to_chances(ordered, scores.classes, classes))
+
+
+def _chances_fault(scores: Scores, labels: set[str]) -> str:
+    """Say what is wrong with a classifier's probabilities; empty when nothing is."""
+    classes = scores.classes
+    if not classes or len(set(classes)) < len(classes):
+        return "the model does not name its classes, each once"
+    bad = [
+        name
+        for name, chances in zip(scores.ids, scores.predictions, strict=True)
+        if not _are_chances(chances, len(classes))
+    ]
+    if bad:
+        wanted = f"{len(classes)} probabilities from 0 to 1 that add up to 1"
+        return f"{_name_rows(bad)} whose prediction is not {wanted}"
+    if unknown := labels.difference(classes):
+        return f"the model cannot predict {_name_classes(sort_classes(unknown))}, which rows are"
+    return ""
+
+
+def _are_chances(chances: object, count: int) -> bool:
+    if not isinstance(chances, tuple) or len(chances) != count:
+        return False
+    numbers = [number for each in chances if (number := to_number(each)) is not None]
+    inside = len(numbers) == count and min(numbers) >= 0 and max(numbers) <= 1
+    return inside and abs(sum(numbers) - 1) <= SUM_ERROR
+
+
+def _name_classes(classes: Sequence[str]) -> str:
+    named = ", ".join(map(_quote, classes[:5]))
+    noun = "class" if len(classes) == 1 else "classes"
+    return f"the {noun} {named}" + (f" and {len(classes) - 5} more" if len(classes) > 5 else "")
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text[:40], ensure_ascii=False)
 
 
 def _alignment_fault(ids: Sequence[str], values: Sequence[object], noun: str) -> str:
@@ -177,6 +267,17 @@ def _coverage_fault(names: Iterable[str], ids: Iterable[str]) -> str:
     return ""
 
 
+def _labels_fault(ids: Sequence[str], actual: Sequence[object], task: Task) -> str:
+    if task is Task.REGRESSION:
+        return _numbers_fault(ids, actual, "label")
+    bad = [
+        name
+        for name, label in zip(ids, actual, strict=True)
+        if not (label and isinstance(label, str))
+    ]
+    return f"{_name_rows(bad)} whose label is not a class" if bad else ""
+
+
 def _numbers_fault(ids: Sequence[str], values: Sequence[object], noun: str) -> str:
     bad = [
         (name, value) for name, value in zip(ids, values, strict=True) if to_number(value) is None
@@ -192,7 +293,7 @@ def _numbers_fault(ids: Sequence[str], values: Sequence[object], noun: str) -> s
 def _name_rows(names: Iterable[str]) -> str:
     """Name the first of some rows, e.g. `3 rows, "a1" the first,`."""
     ordered = sorted(names)
-    first = json.dumps(ordered[0][:40], ensure_ascii=False)
+    first = _quote(ordered[0])
     return f"row {first}" if len(ordered) == 1 else f"{len(ordered):,} rows, {first} the first,"
 
 
@@ -201,7 +302,21 @@ def _to_array(values: Sequence[object]) -> Array:
     return np.array([math.nan if number is None else number for number in numbers], dtype=float)
 
 
-def _digest_rows(ids: tuple[str, ...], actual: Sequence[object]) -> str:
+def _to_places(labels: Sequence[object], classes: tuple[str, ...]) -> Array:
+    """Return the place of each label in the classes, -1 for what is not one."""
+    places: dict[object, int] = {name: place for place, name in enumerate(classes)}
+    return np.array([places.get(label, -1) for label in labels], dtype=np.intp)
+
+
+def _to_chances(values: Sequence[object], own: tuple[str, ...], classes: tuple[str, ...]) -> Array:
+    """Return probabilities by the order of all classes; what a model does not know it never says."""
+    chances = np.zeros((len(values), len(classes)))
+    chances[:, [classes.index(name) for name in own]] = np.array(values, dtype=float)
+    return chances
+
+
+def _digest_rows(ids: tuple[str, ...], actual: Sequence[object], positive: str) -> str:
     # repr keeps what JSON cannot: the rows of a refused comparison have a key as well.
-    text = json.dumps([ids, [repr(value) for value in actual]], separators=(",", ":"))
+    body = [ids, [repr(value) for value in actual], *([positive] if positive else [])]
+    text = json.dumps(body, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

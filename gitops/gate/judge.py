@@ -5,20 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from gitops.config import Task
 from gitops.digest import make_digest
 from gitops.errors import InputError
 from gitops.gate.attribution import attribute
 from gitops.gate.consistency import check_consistency
+from gitops.gate.data import check_data
+from gitops.gate.drift import check_drift
 from gitops.gate.evidence import Comparison, Evidence, Rows, join_rows
+from gitops.gate.imputation import check_imputation
 from gitops.gate.leak import check_leak
 from gitops.gate.rules import check_metrics, list_bounds
+from gitops.gate.selftest import check_selftest
+from gitops.gate.serving_check import check_serving
+from gitops.gate.slices import check_slices
 from gitops.gate.verdict import Finding, Outcome, Verdict, worst_outcome
+from gitops.gate.wording import figure
 from gitops.policy import MetricRule, Policy, Severity, Tolerance
 
 Check = Callable[[Evidence, Rows, Policy], tuple[Finding, ...]]
 
 # In the order in which a reviewer should read them: a leak explains all that follows.
-CHECKS: tuple[Check, ...] = (check_leak, check_consistency, check_metrics)
+CHECKS: tuple[Check, ...] = (
+    check_leak,
+    check_imputation,
+    check_data,
+    check_consistency,
+    check_metrics,
+    check_slices,
+    check_serving,
+    check_drift,
+    check_selftest,
+)
 
 
 def judge(evidence: Evidence, policy: Policy, *, also: tuple[Finding, ...] = ()) -> Verdict:
@@ -36,9 +54,9 @@ def judge(evidence: Evidence, policy: Policy, *, also: tuple[Finding, ...] = ())
     """
     _refuse_policy(policy)
     _refuse_evidence(evidence)
-    rows = join_rows(evidence.current)
+    rows = join_rows(evidence.current, evidence.task, evidence.positive)
     found = tuple(finding for check in CHECKS for finding in check(evidence, rows, policy))
-    findings = (*found, *_check_silence(found), *also)
+    findings = (*found, *check_f1(found, evidence.task), *_check_silence(found), *also)
     outcome = worst_outcome(findings)
     return Verdict(
         model=evidence.model,
@@ -117,9 +135,26 @@ def _refuse_comparison(evidence: Evidence, comparison: Comparison) -> None:
             )
 
 
+def check_f1(findings: tuple[Finding, ...], task: Task) -> tuple[Finding, ...]:
+    """Of two classes, F1 is the harmonic mean of precision and recall: do the figures say so?"""
+    known = [(f.metric, f.candidate) for f in findings if f.is_overall]
+    values = {metric: value for metric, value in known if value is not None}
+    if task is not Task.BINARY or not values.keys() >= {"precision", "recall", "f1"}:
+        return ()
+    precision, recall, f1 = (values[name] for name in ("precision", "recall", "f1"))
+    mean = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    holds = math.isclose(f1, mean, rel_tol=1e-9, abs_tol=1e-12)
+    reason = (
+        f"f1 {figure(f1)} {'is' if holds else 'is not'} the harmonic mean of precision "
+        f"{figure(precision)} and recall {figure(recall)}, which is {figure(mean)}"
+    )
+    outcome = Outcome.PASS if holds else Outcome.FAIL
+    return (Finding(rule="consistency.f1", outcome=outcome, reason=reason),)
+
+
 def _check_silence(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Without a champion, a policy that only compares has judged nothing."""
-    spoken = {f.outcome for f in findings if f.metric and f.severity is Severity.BLOCK}
+    spoken = {f.outcome for f in findings if f.is_overall and f.severity is Severity.BLOCK}
     if spoken != {Outcome.NOT_APPLICABLE}:
         return ()
     reason = (
@@ -133,7 +168,7 @@ def _summarise(outcome: Outcome, findings: tuple[Finding, ...]) -> str:
     blocking = [f for f in findings if f.severity is Severity.BLOCK]
     if outcome is not Outcome.PASS:
         return next(f.reason for f in blocking if f.outcome is outcome)
-    held = [f for f in blocking if f.metric and f.outcome is Outcome.PASS]
+    held = [f for f in blocking if f.is_overall and f.outcome is Outcome.PASS]
     verb = "rule holds" if len(held) == 1 else "rules hold"
     # A comparison with the champion says more than a bound, so it is the one to quote.
     quoted = next((f for f in held if f.champion is not None), held[0])

@@ -62,8 +62,9 @@ def _check_columns(evidence: Evidence, rows: Rows) -> tuple[Finding, ...]:
         return ()
     actual = np.empty(len(rows.ids))
     actual[rows.order] = rows.actual
+    measure = measure_purity if rows.classes else measure_strength
     strengths = {
-        name: measure_strength(column, actual)
+        name: measure(column, actual)
         for name, column in evidence.inputs.items()
         if name != evidence.target
     }
@@ -72,8 +73,8 @@ def _check_columns(evidence: Evidence, rows: Rows) -> tuple[Finding, ...]:
         reason = f"none of {len(strengths)} raw columns predicts the target almost alone"
         return (_make_feature(Outcome.PASS, reason, rows),)
     reason = (
-        f"{_name_columns(telling)} alone predicts `{evidence.target}` (correlation "
-        f"{figure(min(telling.values()))} or more): is it known before the answer is, or is it "
+        f"{_name_columns(telling)} alone predicts `{evidence.target}` (strength "
+        f"{figure(min(telling.values()))} of 1 or more): is it known before the answer is, or is it "
         "the answer in other words?"
     )
     return (_make_feature(Outcome.INCONCLUSIVE, reason, rows),)
@@ -93,6 +94,51 @@ def measure_strength(column: Sequence[object], actual: Array) -> float:
     if None not in numbers:
         return _rank_correlation(np.array(numbers, dtype=float), labels)
     return _group_correlation([repr(value) for value in values], labels)
+
+
+def measure_purity(column: Sequence[object], places: Array) -> float:
+    """Return how well one raw column alone tells the class: 0 is no better than guessing, 1 always.
+
+    Equal values are groups, and each row is guessed from the other rows of its group; numbers that
+    split two classes by size tell them too.
+
+    Args:
+        column: values, None or NaN where missing.
+        places: class of each row, as whole numbers.
+    """
+    known = [i for i, value in enumerate(column) if not _is_missing(value)]
+    if len(known) < max(MIN_ROWS, len(column) / 2):
+        return 0.0
+    classes = places[known].astype(np.intp)
+    counts = np.bincount(classes)
+    if counts.max() == len(known):
+        return 0.0
+    numbers = [to_number(column[i]) for i in known]
+    split = 0.0
+    if None not in numbers and len(counts) == 2:
+        split = _measure_split(np.array(numbers, dtype=float), classes)
+    return max(split, _measure_guesses([repr(column[i]) for i in known], classes))
+
+
+def _measure_split(values: Array, classes: Array) -> float:
+    """Return by how much the area under the ROC curve beats one half, twice."""
+    positives = int(classes.sum())
+    pairs = positives * (len(classes) - positives)
+    area = (_rank(values)[classes == 1].sum() - positives * (positives + 1) / 2) / pairs
+    return abs(2 * float(area) - 1)
+
+
+def _measure_guesses(values: Sequence[str], classes: Array) -> float:
+    _, group = np.unique(values, return_inverse=True)
+    table = np.zeros((int(group.max()) + 1, int(classes.max()) + 1))
+    np.add.at(table, (group, classes), 1)
+    own = table[group, classes] - 1
+    others = table[group]
+    others[np.arange(len(classes)), classes] = 0
+    # A row that is alone in its group, such as a name, tells nothing about any other.
+    right = float(((own > 0) & (own >= others.max(axis=1))).mean())
+    usual = float(np.bincount(classes).max()) / len(classes)
+    return max(0.0, (right - usual) / (1 - usual))
 
 
 def _is_missing(value: object) -> bool:

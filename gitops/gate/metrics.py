@@ -1,7 +1,7 @@
-"""Labels and predictions come in; the table of metrics says what each is, on rows or on means.
+"""Labels and predictions come in; what each metric of a regression is, on rows or on means, goes out.
 
 A metric that is a function of means over rows needs no second look at the rows: the gate resamples
-the means. To add one, add a line to `METRICS`; nothing else knows which metrics there are.
+the means. To add one, add a line to `METRICS`; `catalogue` puts the metrics of all tasks together.
 """
 
 from __future__ import annotations
@@ -23,14 +23,20 @@ if TYPE_CHECKING:
 class Means:
     """A metric that is a smooth function of means over rows.
 
+    A metric of ranks, or of many classes, is expanded around the rows at hand: its value, and by
+    how much each row moves it, are terms whose mean is the metric.
+
     Attributes:
-        columns: from labels and predictions, both (rows,), the row's terms: (rows, terms).
+        columns: from labels, (rows,), and predictions the row's terms: (rows, terms).
         combine: from means of the terms (..., terms) the metric (...); it is differentiated with
             complex numbers, so it must not take absolute values or compare.
+        counts: the terms say yes or no, so that rows which all agree are no proof: what was never
+            seen in n rows may still happen in 3 of n.
     """
 
     columns: Callable[[Array, Array], Array]
     combine: Callable[[Array], Array]
+    counts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,17 @@ class Median:
     """A metric that is the median of one term per row, (rows,)."""
 
     column: Callable[[Array, Array], Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opaque:
+    """A metric that only its own function can compute, from labels and predictions of some rows.
+
+    Attributes:
+        call: the metric, or why it has none.
+    """
+
+    call: Callable[[Array, Array], float | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +66,16 @@ class Metric:
         higher_is_better: direction.
         form: how it is computed.
         undefined: says why labels, (rows,), leave the metric without a meaning; empty when fine.
+        immeasurable: why predictions leave it without a finite value.
+        span: the least and the greatest value that it can have.
     """
 
     name: str
     higher_is_better: bool
-    form: Means | Median
+    form: Means | Median | Opaque
     undefined: Callable[[Array], str] = lambda _: ""
+    immeasurable: str = "the predictions are too far from the labels to compute it"
+    span: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def badness(self) -> float:
@@ -63,7 +84,10 @@ class Metric:
 
 
 def measure(metric: Metric, actual: Array, predicted: Array) -> float:
-    """Return the metric; not finite when the numbers are too large or too small to compute it."""
+    """Return the metric; not finite when the numbers leave it without a value."""
+    if isinstance(metric.form, Opaque):
+        value = metric.form.call(actual, predicted)
+        return math.nan if isinstance(value, str) else value
     with np.errstate(all="ignore"):
         if isinstance(metric.form, Median):
             return float(np.median(metric.form.column(actual, predicted)))
@@ -74,10 +98,17 @@ def find_obstacle(metric: Metric, actual: Array, *predictions: Array) -> str:
     """Say why the metric has no finite value here; empty when it has one."""
     if reason := metric.undefined(actual):
         return reason
+    if isinstance(metric.form, Opaque):
+        reasons = [_distrust(metric.form, actual, predicted) for predicted in predictions]
+        return next(filter(None, reasons), "")
     values = [measure(metric, actual, predicted) for predicted in predictions]
-    if all(map(math.isfinite, values)):
-        return ""
-    return "the predictions are too far from the labels to compute it"
+    return "" if all(map(math.isfinite, values)) else metric.immeasurable
+
+
+def _distrust(form: Opaque, actual: Array, predicted: Array) -> str:
+    answers = {form.call(actual, predicted) for _ in range(2)}
+    reason = next((answer for answer in answers if isinstance(answer, str)), "")
+    return reason or ("its function answers differently each time" if len(answers) > 1 else "")
 
 
 def _squared(actual: Array, predicted: Array) -> Array:

@@ -11,10 +11,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from gitops.gate.interval import MIN_ROWS, Z95, Estimate, Resample, View, estimate, make_resample
-from gitops.gate.metrics import METRICS, Metric, find_obstacle, measure
+from gitops.gate.catalogue import find_metric
+from gitops.gate.interval import MIN_ROWS, Estimate, Resample, View, estimate, make_resample
+from gitops.gate.metrics import Metric, find_obstacle
+from gitops.gate.pair import Change, Pair, find_missing_scale, measure_change
+from gitops.gate.units import find_units
 from gitops.gate.verdict import Finding, Outcome
 from gitops.gate.wording import compare, count_rows, figure, interval, interval_of_regression
 from gitops.policy import MetricRule, Policy, Tolerance
@@ -26,6 +27,14 @@ MAX_REGRESSION, MIN_IMPROVEMENT = "max_regression", "min_improvement"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Draws:
+    """The resampled unit of each row, and how often each unit is drawn."""
+
+    units: Array
+    resample: Resample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
     """One bound of one metric, on rows where the candidate's metric is known."""
 
@@ -34,15 +43,12 @@ class _Case:
     metric: Metric
     rows: Rows
     evidence: Evidence
-    resample: Resample
+    draws: _Draws
 
     @property
     def prove(self) -> bool:
         """An improvement is a promise, so it is proven; a bound is a guard rail, so harm is."""
         return self.name == MIN_IMPROVEMENT if self.rule.prove is None else self.rule.prove
-
-    def view(self, predicted: Array) -> View:
-        return View(actual=self.rows.actual, predicted=predicted, units=np.arange(len(predicted)))
 
     def finding(self, outcome: Outcome, reason: str) -> Finding:
         return _make_finding(self.rule, self.name, self.rows, outcome, reason)
@@ -50,11 +56,17 @@ class _Case:
 
 def check_metrics(evidence: Evidence, rows: Rows, policy: Policy) -> tuple[Finding, ...]:
     """Judge every bound of every metric."""
-    resample = make_resample(len(rows.ids), rows.digest)
+    units = find_units(evidence, rows, policy.group)
+    if isinstance(units, str):
+        return tuple(
+            _make_finding(rule, name, rows, Outcome.FAIL, f"{rule.metric} is not judged: {units}")
+            for rule in policy.metrics
+            for name in list_bounds(rule)
+        )
+    count = int(units.max(initial=-1)) + 1
+    draws = _Draws(units=units, resample=make_resample(count, rows.digest))
     return tuple(
-        finding
-        for rule in policy.metrics
-        for finding in _check_rule(rule, evidence, rows, resample)
+        finding for rule in policy.metrics for finding in _check_rule(rule, evidence, rows, draws)
     )
 
 
@@ -87,22 +99,15 @@ def decide(found: Estimate, bound: float, *, at_most: bool, prove: bool) -> Outc
     return Outcome.PASS if known and kept <= 0 else Outcome.INCONCLUSIVE
 
 
-def _check_rule(
-    rule: MetricRule, evidence: Evidence, rows: Rows, resample: Resample
-) -> list[Finding]:
+def _check_rule(rule: MetricRule, evidence: Evidence, rows: Rows, draws: _Draws) -> list[Finding]:
     bounds = list_bounds(rule)
-    if reason := _find_obstacle(rule, rows):
+    metric = find_metric(rule, evidence, rows)
+    reason = metric if isinstance(metric, str) else _find_obstacle(metric, rows)
+    if isinstance(metric, str) or reason:
         return [_make_finding(rule, name, rows, Outcome.FAIL, reason) for name in bounds]
     findings = []
     for name, bound in bounds.items():
-        case = _Case(
-            rule=rule,
-            name=name,
-            metric=METRICS[rule.metric],
-            rows=rows,
-            evidence=evidence,
-            resample=resample,
-        )
+        case = _Case(rule=rule, name=name, metric=metric, rows=rows, evidence=evidence, draws=draws)
         findings.append(_check_bound(case, bound))
     return findings
 
@@ -113,13 +118,11 @@ def _check_bound(case: _Case, bound: float | Tolerance) -> Finding:
     return _check_absolute(case, bound)
 
 
-def _find_obstacle(rule: MetricRule, rows: Rows) -> str:
+def _find_obstacle(metric: Metric, rows: Rows) -> str:
     """Say why the candidate's metric is unknown, which is never a pass; empty when it is known."""
-    if rule.metric not in METRICS:
-        return f"there is no metric {rule.metric!r}; known are {', '.join(METRICS)}"
     fault = rows.fault or rows.candidate.fault
-    reason = fault or find_obstacle(METRICS[rule.metric], rows.actual, rows.candidate.values)
-    return reason and f"{rule.metric} cannot be computed: {reason}"
+    reason = fault or find_obstacle(metric, rows.actual, rows.candidate.values)
+    return reason and f"{metric.name} cannot be computed: {reason}"
 
 
 def _make_finding(
@@ -137,19 +140,19 @@ def _make_finding(
 
 def _check_absolute(case: _Case, bound: float) -> Finding:
     """Compare the candidate's own value with a fixed bound."""
-    at_most = case.name == "max"
-    found = estimate(
-        case.metric, lambda value: value, [case.view(case.rows.candidate.values)], case.resample
-    )
+    at_most, rows = case.name == "max", case.rows
+    view = View(actual=rows.actual, predicted=rows.candidate.values, units=case.draws.units)
+    found = estimate(case.metric, lambda value: value, [view], case.draws.resample)
+    found = found.within(*case.metric.span)
     outcome = decide(found, bound, at_most=at_most, prove=case.prove)
-    stands = f"{case.metric.name} is {figure(found.point)} on {count_rows(len(case.rows.ids))}"
+    stands = f"{case.metric.name} is {figure(found.point)} on {count_rows(len(rows.ids))}"
     demand = (
         f"at most {figure(bound)} is allowed"
         if at_most
         else f"at least {figure(bound)} is required"
     )
     reason = f"{stands} ({interval(found)}); {demand}{_doubt(case, outcome, found)}"
-    return _with_numbers(case.finding(outcome, reason), found, bound, candidate=found.point)
+    return with_numbers(case.finding(outcome, reason), found, bound, candidate=found.point)
 
 
 def _check_relative(case: _Case, tolerance: Tolerance) -> Finding:
@@ -164,54 +167,36 @@ def _check_relative(case: _Case, tolerance: Tolerance) -> Finding:
             f"{case.metric.name} cannot be compared, the champion has none on these rows: {fault}"
         )
         return case.finding(Outcome.INCONCLUSIVE, reason)
-    own = estimate(case.metric, lambda value: value, [case.view(champion.values)], case.resample)
-    if tolerance.relative and _is_near_zero(own):
-        reason = (
-            f"the champion's {case.metric.name} {figure(own.point)} cannot be told from zero, so "
-            f"{tolerance} of it has no meaning; give the tolerance in units of {case.metric.name}"
-        )
+    pair = Pair(
+        actual=case.rows.actual,
+        candidate=case.rows.candidate.values,
+        champion=champion.values,
+        units=case.draws.units,
+    )
+    if reason := find_missing_scale(case.metric, pair, tolerance, case.draws.resample):
         return case.finding(Outcome.FAIL, reason)
-    return _compare_models(case, tolerance, champion.values, own.point)
+    improvement = case.name == MIN_IMPROVEMENT
+    change = measure_change(
+        case.metric, pair, tolerance, case.draws.resample, improvement=improvement
+    )
+    return _judge_change(case, tolerance, change)
 
 
-def _is_near_zero(own: Estimate) -> bool:
-    error = own.error if math.isfinite(own.error) else 0.0
-    return abs(own.point) <= Z95 * error
-
-
-def _compare_models(case: _Case, tolerance: Tolerance, champion: Array, value: float) -> Finding:
+def _judge_change(case: _Case, tolerance: Tolerance, change: Change) -> Finding:
     """Judge the change in the direction that the rule names; positive is more of it."""
     improvement = case.name == MIN_IMPROVEMENT
-    sign = -case.metric.badness if improvement else case.metric.badness
-    # A share of the champion's value varies with the sample as the champion does.
-    share = math.copysign(tolerance.amount, value) if tolerance.relative else 0.0
-    bound = share * value if tolerance.relative else tolerance.amount
-
-    def excess(candidate: Array, champion: Array) -> Array:
-        return sign * (candidate - champion) - share * champion
-
-    predicted = case.rows.candidate.values
-    candidate = measure(case.metric, case.rows.actual, predicted)
-    if np.array_equal(predicted, champion):
-        found = Estimate(point=0.0, low=0.0, high=0.0, error=0.0)
-    else:
-        views = [case.view(predicted), case.view(champion)]
-        found = estimate(case.metric, excess, views, case.resample).shifted(share * value)
-        found = replace(found, point=sign * (candidate - value))
+    found, bound = change.found, change.bound
     outcome = decide(found, bound, at_most=not improvement, prove=case.prove)
-    regression = _flipped(found) if improvement else found
+    regression = change.reversed if improvement else found
     reason = (
-        f"{compare(case.metric.name, candidate, value, regression)} on the same "
+        f"{compare(case.metric.name, change.candidate, change.champion, regression)} on the same "
         f"{count_rows(len(case.rows.ids))} ({interval_of_regression(regression)}); "
         f"{_demand(case.name, tolerance, bound)}{_doubt(case, outcome, found)}"
     )
-    finding = _with_numbers(case.finding(outcome, reason), found, bound, candidate=candidate)
-    finding = replace(finding, champion=value, difference=candidate - value)
-    return _forgive_unfair(case, finding)
-
-
-def _flipped(found: Estimate) -> Estimate:
-    return Estimate(point=-found.point, low=-found.high, high=-found.low, error=found.error)
+    finding = with_numbers(case.finding(outcome, reason), found, bound, candidate=change.candidate)
+    difference = change.candidate - change.champion
+    finding = replace(finding, champion=change.champion, difference=difference)
+    return forgive_unfair(case.evidence, finding)
 
 
 def _demand(name: str, tolerance: Tolerance, bound: float) -> str:
@@ -225,9 +210,10 @@ def _doubt(case: _Case, outcome: Outcome, found: Estimate) -> str:
     """Say why the rows do not settle it, and what they could; empty when they do."""
     if outcome is not Outcome.INCONCLUSIVE:
         return ""
-    rows = len(case.rows.ids)
-    if rows < MIN_ROWS:
-        return f", and {count_rows(rows)} are too few to tell (at least {MIN_ROWS})"
+    rows, units = len(case.rows.ids), len(case.draws.resample.group)
+    if units < MIN_ROWS:
+        few = count_rows(rows) if units == rows else f"{units} groups of rows"
+        return f", and {few} are too few to tell (at least {MIN_ROWS})"
     if not math.isfinite(found.detectable):
         return f", which {count_rows(rows)} cannot settle"
     return (
@@ -236,7 +222,8 @@ def _doubt(case: _Case, outcome: Outcome, found: Estimate) -> str:
     )
 
 
-def _with_numbers(finding: Finding, found: Estimate, bound: float, *, candidate: float) -> Finding:
+def with_numbers(finding: Finding, found: Estimate, bound: float, *, candidate: float) -> Finding:
+    """Return the finding with its figures; what is not finite is unknown."""
     return replace(
         finding,
         candidate=candidate,
@@ -251,9 +238,9 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _forgive_unfair(case: _Case, finding: Finding) -> Finding:
+def forgive_unfair(evidence: Evidence, finding: Finding) -> Finding:
     """A champion that may have learnt these rows looks better than it is: no proof of harm."""
-    if not case.evidence.holdout_changed or finding.outcome is not Outcome.FAIL:
+    if not evidence.holdout_changed or finding.outcome is not Outcome.FAIL:
         return finding
     reason = (
         f"{finding.reason}; but the champion was trained under another split and may have seen "

@@ -78,6 +78,11 @@ class Finding:
     bound: float | None = None
     detectable: float | None = None
 
+    @property
+    def is_overall(self) -> bool:
+        """Tell whether it is about a metric on all held-out rows, not on a slice of them."""
+        return bool(self.metric) and self.rule.startswith(f"{self.metric}.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttributionLine:

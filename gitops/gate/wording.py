@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gitops.gate.interval import Estimate
+
+_LONGEST_NAME, _MOST_NAMES = 80, 10
 
 
 def figure(value: float) -> str:
@@ -24,6 +29,25 @@ def figure(value: float) -> str:
 def count_rows(rows: int) -> str:
     """Write a number of rows, e.g. ``1 row`` or ``1,200 rows``."""
     return "1 row" if rows == 1 else f"{rows:,} rows"
+
+
+def percent(share: float) -> str:
+    """Write a share of one, e.g. ``12.3 %``."""
+    return f"{figure(100 * share)} %"
+
+
+def quote_names(names: Sequence[str]) -> str:
+    """Write names of columns or values, long ones cut and many left off."""
+    quoted = [f"`{name[:_LONGEST_NAME]}`" for name in names[:_MOST_NAMES]]
+    more = len(names) - len(quoted)
+    return ", ".join(quoted) + (f" and {more:,} more" if more else "")
+
+
+def shorten(name: str) -> str:
+    """Return a name that is short enough for a rule's identifier, and still another one's not."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:_LONGEST_NAME]}~{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def interval(estimate: Estimate) -> str:

@@ -21,8 +21,8 @@ def measure_check(workdir: Path) -> dict[str, Any]:
     path = repository.path
     for name in ("data", ".dvc"):
         shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("cache", "tmp"))
-    for name in ("gitops.yaml", "requirements.lock"):
-        shutil.copy(ROOT / name, path / name)
+    shutil.copy(ROOT / "tests" / "demo" / "repository" / "gitops.yaml", path / "gitops.yaml")
+    shutil.copy(ROOT / "requirements.lock", path / "requirements.lock")
     repository.commit("Track the data")
     repository.git("checkout", "--quiet", "-b", "linear")
     shutil.copytree(ROOT / "pipelines" / "fuel", path / "pipelines" / "fuel")
