@@ -189,6 +189,7 @@ class _Index:
         self.lock = config.lock
         self.everyone = {model.name for model in config.models}
         self.outputs = _group((path, m) for m in config.models for path in (m.pointer, m.manifest))
+        self.waivers = _group((model.waivers, model) for model in config.models)
         self.params = _group((m.params, m) for m in config.models if m.params)
         self.sources = _group(pair for model in config.models for pair in _source_pairs(model))
         self.data = _group((model.data, model) for model in config.models)
@@ -202,8 +203,8 @@ class _Index:
     def find(self, path: str) -> tuple[Kind, _Models]:
         """Return what a path is for, and the models that it matters to."""
         data = self._find_data(path)
-        if path in self.outputs and not data:
-            return Kind.OUTPUT, self.outputs[path]
+        if not data and (outputs := self.outputs.get(path) or self._find_waivers(path)):
+            return Kind.OUTPUT, outputs
         if path == CONFIG_PATH:
             return Kind.POLICY, self.everyone
         own = data | self._find_sources(path) | self.params.get(path, set())
@@ -214,6 +215,10 @@ class _Index:
         if path in self.params:
             return Kind.PARAMS, own
         return Kind.CODE if own else Kind.OTHER, own
+
+    def _find_waivers(self, path: str) -> _Models:
+        folder = path.rpartition("/")[0]
+        return self.waivers.get(folder, set()) if path.endswith(".json") else set()
 
     def _find_sources(self, path: str) -> _Models:
         if path == self.lock:

@@ -22,6 +22,7 @@ _COMMANDS = (
     ("run", "train and score (experimental), or train, judge, release and roll out (production)"),
     ("gate", "judge the last run against the policy of the target branch"),
     ("report", "write the last verdict for a reviewer: Markdown, HTML, terminal"),
+    ("waive", "record who decides to release a model that did not pass, and why"),
     ("release", "push a judged model, commit its pointer, tag it"),
     ("rollout", "serve a release beside the old one, compare row by row, switch"),
     ("rollback", "go back to an earlier release, in Git and in service"),

@@ -15,6 +15,9 @@ from typing import Any
 from gitops.config import is_inside
 from gitops.digest import make_digest
 from gitops.errors import InputError
+from gitops.gate.verdict import Outcome, Verdict
+from gitops.strict_json import as_list, as_object, as_text, check_keys, check_version, parse_object
+from gitops.waiver import Waiver, one_line, waiver_from_json, waiver_to_json
 
 MANIFEST_LIMIT = 1 << 20
 SCHEMA_VERSION = 1
@@ -38,7 +41,7 @@ _PATTERNS = {
 _DATA_PATTERNS = {"path": "[^\\x00-\\x1f\\x7f]{1,1000}", "md5": r"[0-9a-f]{32}(?:\.dir)?"}
 _VERDICT_PATTERNS = {
     "key": _DIGEST,
-    "outcome": "PASS",
+    "outcome": f"{Outcome.PASS}|{Outcome.FAIL}|{Outcome.INCONCLUSIVE}",
     "reason": "[^\\x00-\\x1f\\x7f]{0,2000}",
 }
 
@@ -101,6 +104,7 @@ class ReleaseManifest:
         verdict: what the gate said.
         metrics: values on the held-out rows.
         previous: version that this one replaced, or empty.
+        waiver: whose decision let it through, and why, when the verdict did not pass.
     """
 
     model: str
@@ -118,6 +122,7 @@ class ReleaseManifest:
     verdict: VerdictDigest
     metrics: tuple[MetricValue, ...]
     previous: str
+    waiver: Waiver | None = None
 
 
 def parse_version(text: str) -> Version:
@@ -132,18 +137,56 @@ def make_release_id(fingerprint: str, bundle: str, verdict_key: str) -> str:
     return make_digest([fingerprint, bundle, verdict_key])
 
 
-def render_manifest(manifest: ReleaseManifest) -> bytes:
-    """Return the manifest as JSON, one key a line, the same bytes for the same content."""
-    body = {"schema_version": SCHEMA_VERSION, **asdict(manifest)}
+def make_verdict_digest(verdict: Verdict) -> VerdictDigest:
+    """Return what a manifest keeps of a verdict."""
+    reason = one_line(verdict.reason)
+    return VerdictDigest(key=verdict.key, outcome=str(verdict.outcome), reason=reason)
+
+
+def make_metrics(verdict: Verdict) -> tuple[MetricValue, ...]:
+    """Return the candidate's value of each metric that was judged, by name."""
+    values = {one.metric: one.candidate for one in verdict.findings if one.is_overall}
+    named = sorted(values.items())
+    return tuple(MetricValue(metric=name, value=v) for name, v in named if v is not None)
+
+
+def manifest_to_json(manifest: ReleaseManifest) -> dict[str, Any]:
+    """Return the manifest as JSON; it speaks of a waiver only where there is one."""
+    body = asdict(manifest)
     body["metrics"] = {value.metric: value.value for value in manifest.metrics}
+    body["data"] = list(body["data"])
+    del body["waiver"]
+    waiver = {"waiver": waiver_to_json(manifest.waiver)} if manifest.waiver else {}
+    return {**body, **waiver}
+
+
+def render_manifest(manifest: ReleaseManifest) -> bytes:
+    """Return the manifest's bytes, one key a line, the same bytes for the same content."""
+    body = {"schema_version": SCHEMA_VERSION, **manifest_to_json(manifest)}
     return (json.dumps(body, indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def render_message(manifest: ReleaseManifest) -> str:
+    """Return the message of the release's commit and tag."""
+    waiver = manifest.waiver
+    trailers = {
+        "Release-Id": manifest.release,
+        "Source-Commit": manifest.source,
+        "Merge-Request": manifest.merge_request,
+        "Waived-By": waiver.by if waiver else "",
+    }
+    lines = "\n".join(f"{key}: {value}" for key, value in trailers.items() if value)
+    reason = f"{manifest.verdict.outcome}: {manifest.verdict.reason}"
+    if waiver:
+        reason += f"\nWaived by {waiver.by} until {waiver.expires} because: {waiver.why}"
+    return f"Release {manifest.model} {manifest.version}\n\n{reason}\n\n{lines}\n"
 
 
 def parse_manifest(content: bytes, path: str) -> ReleaseManifest:
     """Read a manifest strictly; raise InputError naming `path` and what is wrong with it."""
     try:
-        return _make_manifest(_read_json(content))
-    except (ValueError, RecursionError) as error:
+        return _make_manifest(parse_object(content, limit=MANIFEST_LIMIT))
+    except ValueError as error:
         raise InputError(
             f"not a release manifest: {error}",
             where=path,
@@ -151,56 +194,56 @@ def parse_manifest(content: bytes, path: str) -> ReleaseManifest:
         ) from error
 
 
-def _read_json(content: bytes) -> dict[str, Any]:
-    if len(content) > MANIFEST_LIMIT:
-        raise ValueError(f"larger than {MANIFEST_LIMIT:,} bytes")
-    body = json.loads(
-        content.decode("utf-8"),
-        object_pairs_hook=_unique,
-        parse_constant=_refuse_constant,
-    )
-    return _object(body, "the document")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    body = dict(pairs)
-    if len(body) != len(pairs):
-        raise ValueError("a key appears twice")
-    return body
-
-
-def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is not a number")
-
-
 def _make_manifest(body: dict[str, Any]) -> ReleaseManifest:
-    _check_keys(body, {"schema_version", *(field.name for field in fields(ReleaseManifest))}, "")
-    if type(body["schema_version"]) is not int or body["schema_version"] != SCHEMA_VERSION:
-        raise ValueError(f"schema_version {body['schema_version']!r} is unknown")
+    names = {field.name for field in fields(ReleaseManifest)} - {"waiver"}
+    check_keys(body, {"schema_version", *names, *({"waiver"} & set(body))})
+    check_version(body, SCHEMA_VERSION)
     manifest = ReleaseManifest(
-        **{key: _text(body[key], key, _PATTERNS) for key in _PATTERNS},
-        data=tuple(_data(item) for item in _list(body["data"], "data")),
-        verdict=_verdict(_object(body["verdict"], "verdict")),
-        metrics=tuple(_metric(*item) for item in _object(body["metrics"], "metrics").items()),
+        **{key: as_text(body[key], key, pattern) for key, pattern in _PATTERNS.items()},
+        data=tuple(_data(item) for item in as_list(body["data"], "data")),
+        verdict=_verdict(as_object(body["verdict"], "verdict")),
+        metrics=tuple(_metric(*item) for item in as_object(body["metrics"], "metrics").items()),
+        waiver=_waiver(body["waiver"]) if "waiver" in body else None,
     )
     expected = make_release_id(manifest.fingerprint, manifest.bundle, manifest.verdict.key)
     if manifest.release != expected:
         raise ValueError("release is not the digest of fingerprint, bundle and verdict key")
+    _check_waiver(manifest)
     return manifest
 
 
+def _waiver(value: object) -> Waiver:
+    return waiver_from_json(as_object(value, "waiver"))
+
+
+def _check_waiver(manifest: ReleaseManifest) -> None:
+    """A verdict that did not pass comes with the waiver of exactly that verdict, and no other does."""
+    verdict, waiver = manifest.verdict, manifest.waiver
+    if waiver is None:
+        if verdict.outcome != Outcome.PASS:
+            raise ValueError(f"the verdict is {verdict.outcome}, and no waiver is recorded")
+        return
+    waived = waiver.verdict
+    released = (manifest.model, manifest.fingerprint, manifest.bundle, manifest.policy)
+    told = (waiver.model, waived.fingerprint, waived.candidate, waived.policy)
+    said = VerdictDigest(key=waived.key, outcome=str(waived.outcome), reason=waived.reason)
+    if told != released or said != verdict:
+        raise ValueError("the waiver is about another verdict")
+
+
 def _data(item: object) -> DataDigest:
-    body = _object(item, "data")
-    _check_keys(body, set(_DATA_PATTERNS), "data.")
-    path, md5 = (_text(body[key], key, _DATA_PATTERNS) for key in ("path", "md5"))
+    body = as_object(item, "data")
+    check_keys(body, set(_DATA_PATTERNS), "data.")
+    path, md5 = (as_text(body[key], key, _DATA_PATTERNS[key]) for key in ("path", "md5"))
     if not is_inside(path):
         raise ValueError(f"data path {path!r} leaves the repository")
     return DataDigest(path=path, md5=md5)
 
 
 def _verdict(body: dict[str, Any]) -> VerdictDigest:
-    _check_keys(body, set(_VERDICT_PATTERNS), "verdict.")
-    return VerdictDigest(**{key: _text(body[key], key, _VERDICT_PATTERNS) for key in body})
+    check_keys(body, set(_VERDICT_PATTERNS), "verdict.")
+    patterns = _VERDICT_PATTERNS.items()
+    return VerdictDigest(**{key: as_text(body[key], key, pattern) for key, pattern in patterns})
 
 
 def _metric(metric: str, value: object) -> MetricValue:
@@ -209,28 +252,3 @@ def _metric(metric: str, value: object) -> MetricValue:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"metric {metric} is not a finite number")
     return MetricValue(metric=metric, value=float(value))
-
-
-def _text(value: object, key: str, patterns: dict[str, str]) -> str:
-    if not isinstance(value, str) or not re.fullmatch(patterns[key], value):
-        raise ValueError(f"{key} has the unusable value {str(value)[:80]!r}")
-    return value
-
-
-def _object(value: object, key: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{key} is not an object")  # noqa: TRY004 -- one family to catch
-    return value
-
-
-def _list(value: object, key: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"{key} is not a list")  # noqa: TRY004 -- one family to catch
-    return value
-
-
-def _check_keys(body: dict[str, Any], expected: set[str], prefix: str) -> None:
-    missing, unknown = sorted(expected - set(body)), sorted(set(body) - expected)
-    if missing or unknown:
-        named = [f"missing {prefix}{key}" for key in missing]
-        raise ValueError("; ".join([*named, *(f"unknown {prefix}{key[:60]}" for key in unknown)]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from gitops.config import ModelConfig
@@ -15,19 +16,20 @@ from gitops.errors import InputError, RefusedError, UndecidedError
 from gitops.gate.verdict import Outcome, Verdict
 from gitops.manifest import (
     DataDigest,
-    MetricValue,
     ReleaseManifest,
-    VerdictDigest,
     Version,
+    make_metrics,
     make_release_id,
+    make_verdict_digest,
     parse_manifest,
     parse_version,
     render_manifest,
+    render_message,
 )
 from gitops.pointer import parse_pointer
+from gitops.waiver import Waiver, WaiverFile, weigh_waivers
 
 FIRST_VERSION = Version(1, 0, 0)
-_REASON_LENGTH = 300
 
 
 class ReleaseStep(StrEnum):
@@ -86,6 +88,7 @@ class Target:
         tagged: every release of the model that a tag registers, oldest version first.
         taken: every name in the model's tag namespace, usable or not.
         lost: tag of the last release when its commit is not on the branch any more, else empty.
+        waivers: what lies in the model's folder of waivers at the tip.
     """
 
     branch: str
@@ -97,11 +100,24 @@ class Target:
     tagged: tuple[Carried, ...]
     taken: tuple[str, ...]
     lost: str
+    waivers: tuple[WaiverFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What is to be released: the pointer that DVC made of the judged bundle, and the verdict."""
+    """What is to be released: the pointer that DVC made of the judged bundle, and the verdict.
+
+    Attributes:
+        config: the model, as the source commit defines it.
+        pointer: content of the pointer.
+        pointer_md5: DVC's hash of the bundle, as the pointer states it.
+        source: commit that was run.
+        data: data files and their DVC hashes.
+        verdict: what the gate said.
+        fingerprint: digest of what the source commit's model depends on.
+        policy: digest of the target branch's policy.
+        today: the day of the release, for waivers that expire.
+    """
 
     config: ModelConfig
     pointer: bytes
@@ -109,6 +125,9 @@ class Candidate:
     source: str
     data: tuple[DataDigest, ...]
     verdict: Verdict
+    fingerprint: str
+    policy: str
+    today: date
 
     @property
     def release(self) -> str:
@@ -195,41 +214,59 @@ def parse_carried(
     return Carried(commit=commit, pointer=pointer, manifest=parsed)
 
 
-def check_verdict(verdict: Verdict, *, model: str, fingerprint: str, policy: str) -> None:
-    """Let through only a passing verdict on exactly this: nothing else speaks for a release.
-
-    Raises RefusedError, or UndecidedError when the gate could not tell.
-    """
+def check_bound(verdict: Verdict, *, model: str, fingerprint: str, policy: str) -> None:
+    """Refuse a verdict that is about another model, other inputs or another policy."""
     again = f"run: gitops check, then gitops release {model}"
     if verdict.model != model:
         raise RefusedError(f"the verdict is about {verdict.model!r}, not {model!r}", hint=again)
-    if verdict.outcome is Outcome.INCONCLUSIVE:
-        raise UndecidedError(f"the gate cannot tell about {model}: {verdict.reason}")
-    if verdict.outcome is not Outcome.PASS:
-        raise RefusedError(f"the gate said {verdict.outcome} to {model}: {verdict.reason}")
     if verdict.fingerprint != fingerprint:
         raise RefusedError(f"the verdict on {model} is about other code or data", hint=again)
     if verdict.policy != policy:
         raise RefusedError(f"the verdict on {model} applied another policy", hint=again)
 
 
+def check_verdict(candidate: Candidate, waivers: Iterable[WaiverFile]) -> Waiver | None:
+    """Let through a passing verdict on exactly this, or one that a fitting waiver speaks for.
+
+    Nothing else leads to a release. Returns the waiver that was needed. Raises RefusedError, or
+    UndecidedError when the gate could not tell.
+    """
+    verdict, model = candidate.verdict, candidate.config.name
+    bound = {"fingerprint": candidate.fingerprint, "policy": candidate.policy}
+    check_bound(verdict, model=model, **bound)
+    if verdict.outcome is Outcome.PASS:
+        return None
+    weighed = weigh_waivers(waivers, verdict, today=candidate.today)
+    if weighed.waiver is not None:
+        return weighed.waiver
+    kind = UndecidedError if verdict.outcome is Outcome.INCONCLUSIVE else RefusedError
+    void = "".join(f"; {sentence}" for sentence in weighed.void)
+    raise kind(
+        f"{model} is not released: {verdict.outcome}: {verdict.reason}{void}",
+        hint=f"read the report; to release it all the same, record who decides and why: "
+        f'gitops waive {model} --reason "...", then merge the waiver',
+    )
+
+
 def plan_release(candidate: Candidate, target: Target) -> PlannedCommit | Release:
     """Say what to push, or that the release is there already.
 
-    Raises RefusedError when the target branch moved in a way that the verdict does not cover, and
-    InputError when its history was rewritten.
+    Raises RefusedError or UndecidedError when nothing speaks for the candidate, RefusedError when
+    the target branch moved in a way that the verdict does not cover, and InputError when its
+    history was rewritten.
     """
     _check_history(candidate.config.name, candidate.source, target)
     carried = target.carried
     if carried is not None and carried.manifest.release == candidate.release:
         return make_release(carried, created=False)
+    waiver = check_verdict(candidate, target.waivers)
     _check_superseded(candidate, target)
-    manifest = _make_manifest(candidate, target)
+    manifest = _make_manifest(candidate, target, waiver)
     config = candidate.config
     return PlannedCommit(
         parent=target.commit,
         files=((config.pointer, candidate.pointer), (config.manifest, render_manifest(manifest))),
-        message=_render_message(manifest),
+        message=render_message(manifest),
         manifest=manifest,
         tag=make_tag(config.name, parse_version(manifest.version)),
     )
@@ -289,7 +326,7 @@ def _check_superseded(candidate: Candidate, target: Target) -> None:
         )
 
 
-def _make_manifest(candidate: Candidate, target: Target) -> ReleaseManifest:
+def _make_manifest(candidate: Candidate, target: Target, waiver: Waiver | None) -> ReleaseManifest:
     verdict, carried = candidate.verdict, target.carried
     return ReleaseManifest(
         model=candidate.config.name,
@@ -304,35 +341,8 @@ def _make_manifest(candidate: Candidate, target: Target) -> ReleaseManifest:
         date=target.source_date,
         merge_request=parse_merge_request(target.source_message),
         data=candidate.data,
-        verdict=_make_verdict_digest(verdict),
-        metrics=_make_metrics(verdict),
+        verdict=make_verdict_digest(verdict),
+        metrics=make_metrics(verdict),
         previous=carried.manifest.version if carried else "",
+        waiver=waiver,
     )
-
-
-def _make_verdict_digest(verdict: Verdict) -> VerdictDigest:
-    reason = one_line(verdict.reason)
-    return VerdictDigest(key=verdict.key, outcome=str(verdict.outcome), reason=reason)
-
-
-def _make_metrics(verdict: Verdict) -> tuple[MetricValue, ...]:
-    values = {finding.metric: finding.candidate for finding in verdict.findings if finding.metric}
-    named = sorted(values.items())
-    return tuple(MetricValue(metric=name, value=v) for name, v in named if v is not None)
-
-
-def one_line(text: str) -> str:
-    """Return text that fits a commit message: no control characters, bounded, never a trailer."""
-    plain = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(plain.split())[:_REASON_LENGTH]
-
-
-def _render_message(manifest: ReleaseManifest) -> str:
-    trailers = {
-        "Release-Id": manifest.release,
-        "Source-Commit": manifest.source,
-        "Merge-Request": manifest.merge_request,
-    }
-    lines = "\n".join(f"{key}: {value}" for key, value in trailers.items() if value)
-    reason = f"{manifest.verdict.outcome}: {manifest.verdict.reason}"
-    return f"Release {manifest.model} {manifest.version}\n\n{reason}\n\n{lines}\n"

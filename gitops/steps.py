@@ -65,7 +65,7 @@ def judge(
     model: Input[Model],
     scores: Input[Artifact],
 ) -> str:
-    """Judge what would ship, on the target branch's policy; stop the pipeline unless it passes."""
+    """Judge what would ship, on the target branch's policy; stop unless it passes or is waived."""
     from gitops.flow.production import judge_for_release
 
     return judge_for_release(request, bundle=model.path, scores=scores.path)

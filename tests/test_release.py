@@ -26,11 +26,11 @@ from gitops.release import (
     check_verdict,
     make_tag,
     next_version,
-    one_line,
     parse_carried,
     parse_merge_request,
     parse_tag,
 )
+from gitops.waiver import one_line
 from tests.release_kit import (
     count_objects,
     git,
@@ -39,7 +39,6 @@ from tests.release_kit import (
     make_project,
     make_repositories,
     make_test_config,
-    make_verdict,
     open_project,
     publish_candidate,
     release_project,
@@ -213,13 +212,9 @@ def test_a_manifest_about_another_pointer_is_refused(manifest_bytes: bytes) -> N
 
 
 def check(**changes: object) -> None:
-    verdict = replace(make_verdict(FUEL, bundle=make_digest("a")), **changes)  # type: ignore[arg-type]  # one field
-    check_verdict(
-        verdict,
-        model="fuel",
-        fingerprint=make_digest(["fingerprint", make_digest("a")]),
-        policy=FUEL.policy.digest,
-    )
+    candidate = make_candidate(FUEL, "0" * 40, "a")
+    verdict = replace(candidate.verdict, **changes)  # type: ignore[arg-type]  # one field
+    check_verdict(replace(candidate, verdict=verdict), ())
 
 
 def test_a_passing_verdict_on_exactly_this_is_enough() -> None:
@@ -229,7 +224,10 @@ def test_a_passing_verdict_on_exactly_this_is_enough() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"outcome": Outcome.FAIL, "reason": "rmse 4.11 is worse"}, "FAIL to fuel: rmse 4.11"),
+        (
+            {"outcome": Outcome.FAIL, "reason": "rmse 4.11 is worse"},
+            "not released: FAIL: rmse 4.11",
+        ),
         ({"outcome": Outcome.NOT_APPLICABLE}, "NOT_APPLICABLE"),
         ({"model": "wine"}, "is about 'wine'"),
         ({"fingerprint": make_digest("other")}, "about other code or data"),

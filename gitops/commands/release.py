@@ -1,7 +1,8 @@
 """Make a judged model a version: push its bytes, commit its pointer, tag it.
 
-Ships what the last verdict is about, if it passed and still speaks about exactly this commit, policy
-and champion. Killed at any moment and run again, it converges; run twice, it changes nothing.
+Ships what the last verdict is about, if it passed, or a waiver on the target branch lets it through,
+and if it still speaks about exactly this commit, policy and champion. Killed at any moment and run
+again, it converges; run twice, it changes nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gitops import log
     from gitops.flow.judging import read_verdict
     from gitops.flow.releasing import release_model, write_release
+    from gitops.flow.waiving import read_today
     from gitops.flow.workspace import open_workspace
 
     workspace = open_workspace(Path.cwd(), os.environ, head=arguments.head)
@@ -41,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             verdict=verdict,
             bundle=workspace.store.place("bundles", verdict.candidate),
             environ=os.environ,
+            today=read_today(),
             on_step=lambda step: log.say(f"  {step}"),
         )
     write_release(workspace, release)
@@ -51,4 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
 def render_release(release: Release) -> str:
     """Return one line about a release."""
     state = "released" if release.created else "is released already"
-    return f"{release.tag} {state}: commit {release.commit[:12]}"
+    waiver = release.manifest.waiver
+    waived = f", waived by {waiver.by}" if waiver else ""
+    return f"{release.tag} {state}: commit {release.commit[:12]}{waived}"

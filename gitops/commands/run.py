@@ -59,6 +59,7 @@ def _run_production(arguments: argparse.Namespace) -> int:
     One model that fails does not keep the others from being released.
     """
     from gitops.flow.production import run_production
+    from gitops.flow.waiving import read_today
     from gitops.flow.workspace import open_workspace
 
     workspace = open_workspace(Path.cwd(), os.environ, head=arguments.head, target=arguments.target)
@@ -66,7 +67,7 @@ def _run_production(arguments: argparse.Namespace) -> int:
     codes = [ExitCode.DONE]
     for model in [workspace.model(name) for name in names]:
         try:
-            run_production(workspace, model, os.environ)
+            run_production(workspace, model, os.environ, today=read_today())
         except GitopsError as error:
             if len(names) == 1:
                 raise

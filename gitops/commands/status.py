@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gitops.flow.standing import Standing
+    from gitops.waiver import Waiver
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,10 +89,15 @@ def render_standing(standing: Standing) -> str:
         "merge request": manifest.merge_request or "none",
         "data": ", ".join(f"{item.path} {item.md5}" for item in manifest.data),
         "verdict": f"{manifest.verdict.outcome}: {manifest.verdict.reason}",
+        **({"waived": _render_waiver(manifest.waiver)} if manifest.waiver else {}),
         "serves": _render_served(standing),
     }
     lines = [f"{standing.model}: {standing.released.tag}"]
     return "\n".join([*lines, *(f"  {key:<14} {text}" for key, text in facts.items())])
+
+
+def _render_waiver(waiver: Waiver) -> str:
+    return f"by {waiver.by}, because: {waiver.why}"
 
 
 def _render_served(standing: Standing) -> str:

@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,7 +34,7 @@ from gitops.flow.experiment import (
 from gitops.flow.inputs import read_inputs
 from gitops.flow.judging import judge_run, read_run, read_verdict, write_verdict
 from gitops.flow.records import find_release
-from gitops.flow.releasing import release_model, write_release
+from gitops.flow.releasing import find_waiver, release_model, write_release
 from gitops.flow.reporting import show_report
 from gitops.flow.rollouts import roll_out, write_rollout
 from gitops.flow.workspace import Workspace, request_from_json
@@ -61,11 +62,13 @@ class Shipment:
     rolled_back: bool = False
 
 
-def run_production(workspace: Workspace, model: ModelConfig, environ: Mapping[str, str]) -> None:
+def run_production(
+    workspace: Workspace, model: ModelConfig, environ: Mapping[str, str], *, today: date
+) -> None:
     """Bring one model's inputs at the head commit into production, or say why there is nothing to do.
 
-    Raises RefusedError or UndecidedError when the gate does not let it pass, and the error of
-    whichever step failed.
+    Raises RefusedError or UndecidedError when the gate does not let it pass and no waiver counts on
+    this day, and the error of whichever step failed.
     """
     _refuse_untrusted(workspace)
     shipment = find_shipment(workspace, model)
@@ -76,7 +79,7 @@ def run_production(workspace: Workspace, model: ModelConfig, environ: Mapping[st
         _roll_out(workspace, model, environ)
     else:
         log.note(model.name, "run", shipment.reason)
-        _run_pipeline(workspace, shipment, environ)
+        _run_pipeline(workspace, shipment, environ, today)
 
 
 def _refuse_untrusted(workspace: Workspace) -> None:
@@ -113,12 +116,15 @@ def find_shipment(workspace: Workspace, model: ModelConfig) -> Shipment:
     )
 
 
-def _run_pipeline(workspace: Workspace, shipment: Shipment, environ: Mapping[str, str]) -> None:
+def _run_pipeline(
+    workspace: Workspace, shipment: Shipment, environ: Mapping[str, str], today: date
+) -> None:
     model = shipment.model
     error_file = workspace.document(model.name, _ERROR)
     error_file.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="gitops-production-") as folder:
         request = _make_request(workspace, shipment, Path(folder) / "sources")
+        request["arguments"]["request"]["today"] = today.isoformat()
         try:
             with log.section("production", f"production {model.name}"):
                 engine.run_pipeline(
@@ -168,13 +174,14 @@ def _judge(request: Mapping[str, Any], bundle: str, scores: str) -> str:
     verdict = judge_run(workspace, run)
     write_verdict(workspace, verdict)
     show_report(workspace, None, run, verdict)
-    if verdict.outcome is Outcome.PASS:
-        return verdict.key
-    kind = UndecidedError if verdict.outcome is Outcome.INCONCLUSIVE else RefusedError
-    raise kind(
-        f"{model.name} is not released: {verdict.outcome}: {verdict.reason}",
-        hint=f"read {workspace.document(model.name, 'report.html')}",
-    )
+    if verdict.outcome is not Outcome.PASS:
+        waiver = find_waiver(workspace, model, verdict, environ=os.environ, today=_today(request))
+        log.note(model.name, "waived", f"by {waiver.by} until {waiver.expires}: {waiver.why}")
+    return verdict.key
+
+
+def _today(request: Mapping[str, Any]) -> date:
+    return date.fromisoformat(request["today"])
 
 
 def release_judged(request: Mapping[str, Any], *, verdict: str) -> str:
@@ -194,6 +201,7 @@ def _release(request: Mapping[str, Any], key: str) -> str:
         verdict=verdict,
         bundle=workspace.store.place("bundles", verdict.candidate),
         environ=os.environ,
+        today=_today(request),
         on_step=lambda step: log.say(f"release: {step}"),
     )
     write_release(workspace, release)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,20 @@ from gitops.adapters.store import copy_plain
 from gitops.config import CONFIG_PATH
 from gitops.errors import InputError, RefusedError
 from gitops.flow.inputs import pointer_candidates, read_inputs
-from gitops.manifest import DataDigest
+from gitops.manifest import DataDigest, manifest_to_json
 from gitops.plan import Inputs, find_policy, make_fingerprint
 from gitops.release import (
     Candidate,
     Release,
     ReleaseStep,
     StepCallback,
+    Target,
+    check_bound,
     check_verdict,
     ignore_step,
     plan_release,
 )
+from gitops.waiver import Waiver, WaiverFile, make_waiver_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +47,7 @@ def release_model(
     verdict: Verdict,
     bundle: Path,
     environ: Mapping[str, str],
+    today: date,
     on_step: StepCallback = ignore_step,
 ) -> Release:
     """Release the bundle that the verdict is about; a release that is there already changes nothing.
@@ -52,9 +57,11 @@ def release_model(
     Args:
         workspace: repository, head and DVC remote.
         model: what to release, as the head commit defines it.
-        verdict: a passing one, on exactly this code, data, policy, champion and bundle.
+        verdict: on exactly this code, data, policy, champion and bundle; one that passes, or that
+            a waiver on the target branch speaks for.
         bundle: folder with the bundle's bytes.
         environ: environment for git; credentials come from there.
+        today: the day on which a waiver has to count.
         on_step: called after each step.
 
     Raises:
@@ -62,9 +69,10 @@ def release_model(
         UndecidedError: the gate could not tell.
         OutsideError: a remote failed; nothing half done is visible, run it again.
     """
-    candidate = _make_candidate(workspace, model, verdict)
+    candidate = _make_candidate(workspace, model, verdict, today)
     remote, question = make_remote(workspace, environ), make_question(workspace, model)
-    known = plan_release(candidate, read_target(remote, question))
+    target = read_target(remote, question)
+    known = plan_release(candidate, _add_unmerged(workspace, candidate, target))
     if isinstance(known, Release):
         return known
     with tempfile.TemporaryDirectory(prefix="gitops-release-") as scratch:
@@ -73,6 +81,36 @@ def release_model(
         pointer, content = _store_bytes(workspace, model, copy, on_step)
     complete = replace(candidate, pointer=content, pointer_md5=pointer.md5)
     return publish(remote, question, lambda now: plan_release(complete, now), on_step=on_step)
+
+
+def find_waiver(
+    workspace: Workspace,
+    model: ModelConfig,
+    verdict: Verdict,
+    *,
+    environ: Mapping[str, str],
+    today: date,
+) -> Waiver:
+    """Return the waiver on the target branch that lets a verdict through which does not pass.
+
+    Raises like `release_model` when there is none.
+    """
+    candidate = _make_candidate(workspace, model, verdict, today)
+    target = read_target(make_remote(workspace, environ), make_question(workspace, model))
+    waiver = check_verdict(candidate, _add_unmerged(workspace, candidate, target).waivers)
+    if waiver is None:
+        raise InputError(f"the verdict on {model.name} passes: it needs no waiver")
+    return waiver
+
+
+def _add_unmerged(workspace: Workspace, candidate: Candidate, target: Target) -> Target:
+    """Name the waiver that lies in the work tree only: it counts for nothing, and its author wonders."""
+    path = make_waiver_path(candidate.config.waivers, candidate.verdict.key)
+    known = {file.path for file in target.waivers}
+    if path in known or not (workspace.root / path).exists():
+        return target
+    problem = f"it is not on {target.branch} yet: commit it, and merge it"
+    return replace(target, waivers=(*target.waivers, WaiverFile(path=path, problem=problem)))
 
 
 def make_remote(workspace: Workspace, environ: Mapping[str, str]) -> GitRemote:
@@ -99,8 +137,10 @@ def make_input_paths(config: Config, model: ModelConfig) -> tuple[str, ...]:
 
 
 def make_output_paths(config: Config) -> tuple[str, ...]:
-    """Return the paths that releases write: they are nobody's input, wherever they lie."""
-    return tuple(path for model in config.models for path in (model.pointer, model.manifest))
+    """Return what releases and waivers write: it is nobody's input, wherever it lies."""
+    return tuple(
+        path for model in config.models for path in (model.pointer, model.manifest, model.waivers)
+    )
 
 
 def write_release(workspace: Workspace, release: Release) -> Path:
@@ -112,31 +152,29 @@ def write_release(workspace: Workspace, release: Release) -> Path:
 
 def release_to_json(release: Release) -> dict[str, object]:
     """Return the release document: where the release is, and its whole manifest."""
-    manifest = asdict(release.manifest)
-    manifest["metrics"] = {value.metric: value.value for value in release.manifest.metrics}
-    manifest["data"] = list(manifest["data"])
     return {
         "model": release.model,
         "tag": release.tag,
         "version": release.version,
         "commit": release.commit,
         "created": release.created,
-        "manifest": manifest,
+        "manifest": manifest_to_json(release.manifest),
     }
 
 
-def _make_candidate(workspace: Workspace, model: ModelConfig, verdict: Verdict) -> Candidate:
+def _make_candidate(
+    workspace: Workspace, model: ModelConfig, verdict: Verdict, today: date
+) -> Candidate:
     """Bind the verdict to the head commit and the target branch's policy, or refuse."""
-    inputs = _read_inputs(workspace, model)
+    inputs = find_inputs(workspace, model)
     settled = find_policy(workspace.target_config, model.name)
     if settled is None:
         raise RefusedError(
             f"the target branch has no policy for {model.name}",
             hint="merge gitops.yaml first: rules that nobody reviewed release nothing",
         )
-    fingerprint = make_fingerprint(model, inputs)
-    policy = settled.policy.digest
-    check_verdict(verdict, model=model.name, fingerprint=fingerprint, policy=policy)
+    bound = {"fingerprint": make_fingerprint(model, inputs), "policy": settled.policy.digest}
+    check_bound(verdict, model=model.name, **bound)
     return Candidate(
         config=model,
         pointer=b"",
@@ -144,10 +182,13 @@ def _make_candidate(workspace: Workspace, model: ModelConfig, verdict: Verdict) 
         source=workspace.request.head,
         data=tuple(DataDigest(path=path, md5=md5) for path, md5 in inputs.data),
         verdict=verdict,
+        today=today,
+        **bound,
     )
 
 
-def _read_inputs(workspace: Workspace, model: ModelConfig) -> Inputs:
+def find_inputs(workspace: Workspace, model: ModelConfig) -> Inputs:
+    """Return what the head commit's model depends on; raise InputError when something is refused."""
     found = read_inputs(workspace.repository, workspace.request.head, workspace.config)[model.name]
     if found.inputs is None:
         raise InputError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gitops.errors import InputError
 from gitops.release import Carried, Target, parse_carried, parse_tag
+from gitops.waiver import WaiverFile, find_entry_problem, is_waiver_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,8 @@ class Question:
         config: the model.
         source: commit id since which changes of `inputs` count, or empty.
         inputs: repository paths, files or folders, that count.
-        outputs: paths that do not, although they may lie in a folder of `inputs`.
+        outputs: paths that do not, although they may lie in a folder of `inputs`; files in a folder
+            that is named here are outputs as well.
     """
 
     config: ModelConfig
@@ -55,6 +57,7 @@ def read_target_of(clone: Clone, question: Question) -> Target:
         tagged=tuple(tagged.values()),
         taken=tuple(tags),
         lost=_find_lost(clone, tagged, tip),
+        waivers=_read_waivers(clone, question.config.waivers, tip),
     )
 
 
@@ -78,7 +81,9 @@ def _read_changed(clone: Clone, question: Question, tip: str) -> tuple[str, ...]
         return ()
     options = ("diff-tree", "-r", "-z", "--name-only", "--no-renames")
     names = clone.run(*options, question.source, tip, "--", *question.inputs)
-    return tuple(name for name in names.split("\0") if name and name not in question.outputs)
+    outputs = {"", *question.outputs}
+    changed = (name for name in names.split("\0") if name not in outputs)
+    return tuple(name for name in changed if name.rpartition("/")[0] not in question.outputs)
 
 
 def _read_tagged(clone: Clone, config: ModelConfig, tags: Mapping[str, str]) -> dict[str, Carried]:
@@ -115,6 +120,22 @@ def _read_entry(clone: Clone, entry: str) -> tuple[str, bytes]:
     if mode not in {"100644", "100755"} or int(size) > FILE_LIMIT:
         raise InputError(f"not a plain small file (mode {mode}, {size} bytes)", where=path)
     return path, clone.read_blob(sha)
+
+
+def _read_waivers(clone: Clone, folder: str, tip: str) -> tuple[WaiverFile, ...]:
+    listing = clone.run("ls-tree", "-r", "-z", "--long", tip, "--", folder)
+    entries = (entry.partition("\t") for entry in listing.split("\0") if entry)
+    return tuple(
+        _read_waiver(clone, folder, path, facts.split())
+        for facts, _, path in entries
+        if is_waiver_path(folder, path)
+    )
+
+
+def _read_waiver(clone: Clone, folder: str, path: str, facts: list[str]) -> WaiverFile:
+    mode, _, sha, size = facts
+    problem = find_entry_problem(folder, path, mode, int(size) if size.isdigit() else 0)
+    return WaiverFile(path=path, content=b"" if problem else clone.read_blob(sha), problem=problem)
 
 
 def _find_lost(clone: Clone, tagged: Mapping[str, Carried], tip: str) -> str:
