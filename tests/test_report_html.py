@@ -16,11 +16,15 @@ from gitops.flow.reporting import write_report
 from gitops.gate.verdict import Outcome
 from gitops.report.html import render_html
 from gitops.report.markup import Markup, escape, tag
+from gitops.report.page import Page
 from gitops.report.story import Chapter, render_story
 from tests.report_pages import (
     BELOW,
     NO_LEAK,
+    SLICES,
     make_hostile_page,
+    make_run,
+    make_sample_classes,
     make_sample_page,
     make_verdict,
 )
@@ -106,6 +110,66 @@ def test_each_rule_with_figures_has_a_picture_of_its_interval_and_bound(document
     ]
 
 
+def test_every_picture_that_a_data_scientist_expects_of_a_regression_is_there(
+    document: str,
+) -> None:
+    titles = {words(title) for title in body(document).iter("title")}
+    assert titles >= {
+        "origin=3: interval and bound",
+        "Predicted against actual",
+        "Errors: predicted minus actual",
+        "Candidate against champion, row by row",
+        "Weight of each input",
+        "wght: before and after",
+        "wght origin: before and after",
+    }
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("ash", "oak", "yew"), tuple("abcdefghijkl")])
+def test_a_classification_has_confusion_roc_and_calibration(names: tuple[str, ...]) -> None:
+    points = make_sample_classes(names=names)
+    root = body(render_html(replace(make_sample_page(), points=points)))
+    titles = {words(title) for title in root.iter("title")}
+    assert titles >= {"ROC curve", "Calibration", "Candidate against champion, row by row"}
+    table = next(one for one in root.iter("table") if "confusion" in (one.get("class") or ""))
+    assert len(list(table.iter("tr"))) == 1 + min(len(names), 8)
+
+
+def test_what_was_not_looked_at_has_no_section() -> None:
+    page = replace(make_sample_page(), importance=(), serving=(), shift=None, points=None)
+    text = words(body(render_html(replace(page, verdict=make_verdict(BELOW)))))
+    for section in ("Weight of each input", "Serving", "Data", "Slices", "Confusion", "Errors"):
+        assert section not in text
+
+
+def test_a_slice_with_too_few_rows_is_faint_and_says_that_it_is_not_judged(document: str) -> None:
+    faint = [row for row in body(document).iter("tr") if row.get("class") == "faint"]
+    assert [words(row).startswith("not judgedorigin=3rmse14") for row in faint] == [True]
+
+
+def test_long_lists_fold_and_say_how_many_there_are() -> None:
+    many = tuple(replace(SLICES[1], rule=f"slice.zip={i}.rmse") for i in range(300))
+    root = body(render_html(replace(make_sample_page(), verdict=make_verdict(*many))))
+    summaries = [words(summary) for summary in root.iter("summary")]
+    assert "288 more slices" in summaries
+    assert "and 100 more, not shown" in words(root)
+
+
+def test_only_a_page_that_stands_alone_links_to_the_documents_beside_it(document: str) -> None:
+    links = {link.get("href") for link in body(document).iter("a")}
+    assert links == {"verdict.json", "junit.xml", "metrics.txt"}
+    chapter = Chapter(title="t", text="", outcome=Outcome.PASS, pages=(make_sample_page(),))
+    story = render_story(title="t", introduction=(), chapters=(chapter,))
+    assert {link.get("href") for link in body(story).iter("a")} == {"#part-1"}
+
+
+def test_who_waived_a_verdict_stands_in_the_banner() -> None:
+    page = replace(make_sample_page(), waiver="by Ada <ada@example.org>: known sensor fault")
+    banner = body(render_html(page)).find("main/header")
+    assert banner is not None
+    assert "Waived by Ada <ada@example.org>: known sensor fault" in words(banner)
+
+
 def test_a_model_without_champion_or_predictions_still_has_a_page() -> None:
     page = make_sample_page()
     run = replace(page.run, champion=None, champion_reason="first release", base=None, steps=())
@@ -119,7 +183,8 @@ def test_a_model_without_champion_or_predictions_still_has_a_page() -> None:
 
 
 def test_a_bound_without_interval_is_written_instead_of_drawn() -> None:
-    page = replace(make_sample_page(), verdict=make_verdict(replace(BELOW, low=None)), points=None)
+    verdict = make_verdict(replace(BELOW, low=None))
+    page = Page(verdict=verdict, run=make_run())
     assert "≤ 4.50" in words(body(render_html(page)))
     assert "<svg" not in render_html(page)
 

@@ -23,6 +23,7 @@ from gitops.report.escape import (
     render_row,
 )
 from gitops.report.markdown import render_markdown
+from gitops.report.note import LEFT_OUT, MOST_CHARACTERS, join_blocks
 from gitops.report.page import Page
 from tests.report_pages import (
     BELOW,
@@ -31,6 +32,7 @@ from tests.report_pages import (
     WORSE,
     make_hostile_page,
     make_run,
+    make_sample_classes,
     make_sample_page,
     make_verdict,
 )
@@ -131,8 +133,36 @@ def test_a_verdict_without_figures_has_no_table_of_rules() -> None:
 def test_a_long_table_says_how_many_rows_it_leaves_out() -> None:
     findings = tuple(replace(BELOW, rule=f"rmse.max.{index}") for index in range(150))
     note = render_markdown(replace(make_sample_page(), verdict=make_verdict(*findings)))
-    assert "50 more rows not shown." in note
+    assert "and 90 more rows." in note
     assert len(note) < 100_000
+
+
+def test_sections_are_tables_instead_of_pictures() -> None:
+    note = render_markdown(make_sample_page())
+    assert "| `origin=3` | `rmse` | 14 | 4.11 | 2.93 |" in note
+    assert "| `wght` | 3.10 | 2.20 |" in note
+    assert "| `wght` | 25.7 % | 0.0 % | 6.2 % |" in note
+    assert "| one row, 99th percentile | 0.900 ms | 0.900 ms | 20.0 ms |" in note
+    assert "For machines: `.gitops/fuel/verdict.json`" in note
+
+
+def test_a_classification_shows_its_confusion() -> None:
+    note = render_markdown(replace(make_sample_page(), points=make_sample_classes()))
+    assert "| actual, then predicted | `0` | `1` |" in note
+    assert "Area under the curve" in note
+
+
+def test_a_waiver_is_the_second_thing_to_read() -> None:
+    page = replace(make_sample_page(), waiver="by Ada until 2026-12-31: known sensor fault")
+    assert render_markdown(page).splitlines()[2].startswith("**Waived**: by Ada until")
+
+
+def test_a_section_that_would_make_the_note_too_long_is_left_out_by_name() -> None:
+    assert join_blocks(["first", "x" * MOST_CHARACTERS, "last"]).split("\n\n") == [
+        "first",
+        LEFT_OUT,
+        "last\n",
+    ]
 
 
 def test_a_note_that_would_run_a_command_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,18 +11,28 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gitops.report.page import Span, make_points, make_span
-from gitops.report.picture import (
-    MOST_DOTS,
+from gitops.report.columns import ColumnShift
+from gitops.report.models import ImportanceLine
+from gitops.report.pictures.chart import MOST_DOTS, make_scale, make_ticks
+from gitops.report.pictures.columns import draw_column, draw_importance
+from gitops.report.pictures.regression import (
     describe_errors,
     describe_predictions,
     draw_errors,
     draw_predictions,
-    draw_span,
-    make_scale,
-    make_ticks,
 )
-from tests.report_pages import BELOW, NO_LEAK, WORSE, make_sample_points
+from gitops.report.pictures.rows import describe_duel, draw_duel, make_duel
+from gitops.report.pictures.spans import draw_row, draw_span, span_scale
+from gitops.report.points import make_points
+from gitops.report.span import Span, make_span
+from tests.report_pages import (
+    BELOW,
+    NO_LEAK,
+    SLICES,
+    WORSE,
+    make_sample_classes,
+    make_sample_points,
+)
 
 NUMBERS = st.floats(min_value=-1e12, max_value=1e12)
 NOT_NUMBERS = re.compile(r"nan|inf", re.IGNORECASE)
@@ -97,7 +107,14 @@ def test_an_interval_stays_in_its_picture(
 def test_any_finite_rows_can_be_drawn(rows: list[tuple[float, float, float]]) -> None:
     points = make_points(*zip(*rows, strict=True))
     assert points is not None
-    for picture in (draw_predictions(points, anchor="a"), draw_errors(points, anchor="b")):
+    duel = make_duel(points)
+    assert duel is not None
+    pictures = (
+        draw_predictions(points, anchor="a"),
+        draw_errors(points, anchor="b"),
+        draw_duel(duel, anchor="c"),
+    )
+    for picture in pictures:
         assert all(-1 <= value <= 441 for value in coordinates(picture))
 
 
@@ -116,6 +133,49 @@ def test_a_picture_says_in_words_what_it_shows() -> None:
         == "3 held-out rows; the largest error is 2.00 (champion 5.00)."
     )
     assert describe_errors(points) == "Half of the rows are off by less than 1.00 (champion 3.00)."
+
+
+def test_row_by_row_the_better_model_is_counted() -> None:
+    points = make_points([10.0, 20.0, 30.0], [11.0, 18.0, 30.0], [13.0, 20.0, 25.0])
+    assert points is not None
+    duel = make_duel(points)
+    assert duel is not None
+    assert describe_duel(duel) == (
+        "By size of the error, the candidate is better on 2 of 3 rows and the champion on 1."
+    )
+
+
+def test_without_a_champion_there_is_nothing_to_compare_row_by_row() -> None:
+    assert make_duel(replace(make_sample_points(), champion=())) is None
+    assert make_duel(replace(make_sample_classes(), champion=())) is None
+
+
+def test_slices_share_one_scale_so_that_they_can_be_compared() -> None:
+    spans = [span for span in map(make_span, SLICES) if span]
+    across = span_scale(spans)
+    pictures = [draw_row(s, across, anchor="a", rule="r", tone="pass") for s in spans]
+    assert len(spans) == 3
+    bounds = {re.findall(r'class="bound" x1="([\d.]+)"', picture)[0] for picture in pictures}
+    assert len(bounds) == 1
+
+
+@given(st.lists(st.floats(min_value=0, max_value=1e12), min_size=2, max_size=2))
+def test_inputs_of_any_weight_can_be_drawn(weights: list[float]) -> None:
+    lines = [ImportanceLine(name="x", candidate=weights[0], champion=weights[1])]
+    assert all(-1 <= value <= 441 for value in coordinates(draw_importance(lines, anchor="a")))
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=20), st.lists(NUMBERS, min_size=1, max_size=20))
+def test_any_column_can_be_drawn(before: list[float], after: list[float]) -> None:
+    column = ColumnShift(
+        name="x",
+        distance=0.2,
+        chance=0.1,
+        missing=(0.0, 0.1),
+        before=tuple(before),
+        after=tuple(after),
+    )
+    assert all(-1 <= value <= 441 for value in coordinates(draw_column(column, anchor="a")))
 
 
 @given(NUMBERS, NUMBERS)

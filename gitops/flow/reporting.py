@@ -9,6 +9,7 @@ from pathlib import Path
 from gitops import log
 from gitops.adapters import documents
 from gitops.flow.judging import make_page, read_run, read_verdict
+from gitops.flow.waiving import find_next_steps, read_today, weigh_head
 from gitops.flow.workspace import Workspace
 from gitops.gate.verdict import Outcome, Verdict
 from gitops.plan import Plan, plan_from_json
@@ -31,11 +32,21 @@ _NEXT = {
 def show_report(workspace: Workspace, plan: Plan | None, run: Run, verdict: Verdict) -> None:
     """Write report.md and report.html, and print the summary."""
     command = _NEXT[verdict.outcome].format(model=run.model, page=_relative(workspace, run.model))
-    page = make_page(workspace, plan, run, verdict, [command])
+    commands = find_next_steps(workspace, verdict, command)
+    waiver = _describe_waiver(workspace, verdict)
+    page = make_page(workspace, plan, run, verdict, commands, waiver=waiver)
     write_report(page, workspace.folder / run.model)
     width = min(shutil.get_terminal_size((80, 24)).columns, 100)
     sys.stdout.write(render_terminal(page, colour=log.has_colour(sys.stdout), width=width) + "\n")
     log.say(f"report: {_relative(workspace, run.model)}")
+
+
+def _describe_waiver(workspace: Workspace, verdict: Verdict) -> str:
+    """Say who lets a verdict through that does not pass, until when and why; empty if nobody does."""
+    if verdict.outcome not in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        return ""
+    waiver = weigh_head(workspace, verdict, today=read_today()).waiver
+    return f"by {waiver.by} until {waiver.expires}: {waiver.why}" if waiver else ""
 
 
 def write_report(page: Page, directory: Path) -> tuple[Path, Path]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LIMIT = 300
 _CUT = "…"
+_LOOK = 8
 _MINUS, _BACKSLASH, _SLASH = "\N{MINUS SIGN}", "\N{REVERSE SOLIDUS OPERATOR}", "\N{DIVISION SLASH}"
 # What no Markdown dialect reads as anything but text: words, numbers, percentages, lone signs.
 _WORD = re.compile(
@@ -32,8 +33,12 @@ _COMMAND = re.compile(r"^\s*/(?=[A-Za-z_])", re.MULTILINE)
 
 def clean(text: str, *, limit: int = LIMIT) -> str:
     """Return one line of at most `limit` characters, without any that hide or reorder text."""
-    line = " ".join(strip_controls(text).split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + _CUT
+    # What is cut anyway need not be looked at: a name may be as long as a file.
+    seen = text[: _LOOK * limit]
+    line = " ".join(strip_controls(seen).split())
+    if len(line) <= limit and len(seen) == len(text):
+        return line
+    return line[: limit - 1].rstrip() + _CUT
 
 
 def strip_controls(text: str) -> str:

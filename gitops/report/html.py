@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-from gitops.gate.verdict import Finding, Outcome, Severity
+from typing import TYPE_CHECKING
+
+from gitops.gate.verdict import Finding
 from gitops.report.document import (
     Place,
     render_card,
+    render_checks,
     render_chip,
     render_document,
+    render_informs,
+    render_passed,
     render_sentence,
     render_sign,
-    render_table,
 )
+from gitops.report.gallery import render_pictures, render_shift
 from gitops.report.markup import Markup, join, tag
-from gitops.report.number import (
-    render_count,
-    render_interval,
-    render_number,
-    render_seconds,
+from gitops.report.number import render_count, render_interval, render_number
+from gitops.report.page import MEANING, Group, Page, group_of, label_outcome, metric_findings
+from gitops.report.pictures.spans import draw_span
+from gitops.report.sections import (
+    render_attribution,
+    render_data,
+    render_history,
+    render_origin,
+    render_policy,
+    render_serving,
+    render_slices,
 )
-from gitops.report.page import (
-    MEANING,
-    Page,
-    Points,
-    compared_name,
-    four_numbers,
-    has_numbers,
-    label_outcome,
-    make_span,
-    metric_findings,
-    render_bound,
-    short_digest,
-)
-from gitops.report.picture import (
-    describe_errors,
-    describe_predictions,
-    draw_bar_legend,
-    draw_dot_legend,
-    draw_errors,
-    draw_predictions,
-    draw_span,
-)
+from gitops.report.span import compared_name, has_numbers, make_span, render_bound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MOST_FIGURES = 11
+MOST_RULES = 60
 
 
 def render_html(page: Page) -> str:
     """Return the report of one model as an HTML document."""
     title = f"{page.model}: {label_outcome(page.verdict.outcome)}"
-    return render_document(title, render_page(page, Place(anchor="report")))
+    return render_document(title, render_page(page, Place(anchor="report", alone=True)))
 
 
 def render_page(page: Page, place: Place) -> Markup:
@@ -56,11 +52,14 @@ def render_page(page: Page, place: Place) -> Markup:
             _banner(page, place),
             _figures(page),
             _rules(page, place),
-            _pictures(page.points, place),
-            _attribution(page, place),
-            _policy(page, place),
-            _history(page, place),
-            _origin(page, place),
+            render_slices(page, place),
+            render_pictures(page.points, page.importance, place),
+            render_attribution(page, place),
+            render_data(page, place, *_shift(page, place)),
+            render_serving(page, place),
+            render_policy(page, place),
+            render_history(page, place),
+            render_origin(page, place),
         )
     )
 
@@ -77,9 +76,27 @@ def _banner(page: Page, place: Place) -> Markup:
         word,
         tag("p", render_sentence(page.verdict.reason), class_="why"),
         tag("p", MEANING[outcome], class_="so"),
+        _waiver(page),
         _next(page),
         class_=f"banner {outcome.lower()}",
     )
+
+
+def _waiver(page: Page) -> Markup:
+    if not page.waiver:
+        return Markup("")
+    return tag("p", tag("b", "Waived"), " ", render_sentence(page.waiver), class_="waiver")
+
+
+def _next(page: Page) -> Markup:
+    if not page.commands:
+        return Markup("")
+    commands = (tag("li", tag("code", command)) for command in page.commands)
+    return tag("div", tag("span", "Next"), tag("ul", *commands), class_="next")
+
+
+def _shift(page: Page, place: Place) -> tuple[Markup, ...]:
+    return (render_shift(page.shift, place),) if page.shift else ()
 
 
 def _figures(page: Page) -> Markup:
@@ -90,7 +107,7 @@ def _figures(page: Page) -> Markup:
     )
     return tag(
         "dl",
-        *map(_metric_figure, metric_findings(page.verdict)),
+        *map(_metric_figure, metric_findings(page.verdict)[:MOST_FIGURES]),
         _figure("held-out rows", f"{current.rows:,}", than),
         class_="figures",
     )
@@ -111,40 +128,60 @@ def _figure(name: str, value: str, than: str) -> Markup:
 
 
 def _rules(page: Page, place: Place) -> Markup:
+    rules = page.rules[:MOST_RULES]
+    drawn = any(_is_drawn(finding) for finding in rules)
+    shown = _rules_table(rules, place) if drawn else render_checks(rules)
+    rest = page.unlisted + len(page.rules) - len(rules)
+    more = (
+        f"{render_count(rest, 'more finding')} with trouble in the sections below." if rest else ""
+    )
+    return render_card(
+        place,
+        "Rules",
+        shown,
+        tag("p", more, class_="soft small") if more else Markup(""),
+        render_passed(page.quiet),
+        render_passed(page.passed_selftest, title="The gate's test of itself"),
+        lead=_rules_lead(page, drawn=drawn),
+    )
+
+
+def _rules_table(rules: Sequence[Finding], place: Place) -> Markup:
     names = ("Rule", "Candidate", "Champion", "Difference", "90 % interval and bound", "Detectable")
     heads = (tag("th", n, scope="col", role="columnheader", class_=_side(n)) for n in names)
-    rows = (
-        _rule(finding, f"{place.anchor}-rule-{index}")
-        for index, finding in enumerate(page.findings)
-    )
-    table = tag(
+    rows = (_rule(finding, f"{place.anchor}-rule-{index}") for index, finding in enumerate(rules))
+    return tag(
         "table",
         tag("thead", tag("tr", *heads, role="row"), role="rowgroup"),
         tag("tbody", *rows, role="rowgroup"),
         class_="rules",
         role="table",
     )
-    return render_card(place, "Rules", table, lead=_rules_lead(page))
+
+
+def _is_drawn(finding: Finding) -> bool:
+    """Tell whether a finding has figures that no later section shows."""
+    return has_numbers(finding) and group_of(finding) is Group.MODEL
 
 
 def _side(name: str) -> str | None:
     return "n" if name in {"Candidate", "Champion", "Difference", "Detectable"} else None
 
 
-def _rules_lead(page: Page) -> str:
+def _rules_lead(page: Page, *, drawn: bool) -> str:
     rows = render_count(page.verdict.rows, "held-out row")
     same = ", the same rows for both models" if page.champion_name else ""
-    return (
-        f"Judged on {rows}{same}. The bar is the 90 % interval, the green side is allowed; "
-        "a regression counts worse as positive. Detectable is the smallest change that this many "
-        "rows would show four times out of five."
+    reading = (
+        " The bar is the 90 % interval, the green side is allowed; a regression counts worse as "
+        "positive. Detectable is the smallest change that this many rows would show four times out "
+        "of five."
     )
+    return f"Judged on {rows}{same}.{reading if drawn else ''}"
 
 
 def _rule(finding: Finding, anchor: str) -> Markup:
-    if not has_numbers(finding):
-        quiet = "quiet" if finding.outcome is Outcome.PASS else None
-        return tag("tr", _rule_name(finding, colspan="6"), role="row", class_=quiet)
+    if not _is_drawn(finding):
+        return tag("tr", _rule_name(finding, colspan="6"), role="row")
     return tag(
         "tr",
         _rule_name(finding),
@@ -158,10 +195,12 @@ def _rule(finding: Finding, anchor: str) -> Markup:
 
 
 def _rule_name(finding: Finding, colspan: str | None = None) -> Markup:
-    warn = finding.severity is Severity.WARN
-    informs = tag("span", "informs only", class_="tag") if warn else Markup("")
     name = tag(
-        "div", render_chip(finding.outcome), tag("code", finding.rule), informs, class_="name"
+        "div",
+        render_chip(finding.outcome),
+        tag("code", finding.rule),
+        render_informs(finding),
+        class_="name",
     )
     because = tag("div", render_sentence(finding.reason), class_="because")
     return tag("th", name, because, scope="row", role="rowheader", colspan=colspan)
@@ -185,109 +224,3 @@ def _interval(finding: Finding, anchor: str) -> Markup:
         class_="seen",
         role="cell",
     )
-
-
-def _pictures(points: Points | None, place: Place) -> Markup:
-    if points is None:
-        return Markup("")
-    predictions = draw_predictions(points, anchor=f"{place.anchor}-predictions")
-    errors = draw_errors(points, anchor=f"{place.anchor}-errors")
-    return tag(
-        "div",
-        _picture(
-            place,
-            "Predicted against actual",
-            draw_dot_legend(points),
-            predictions,
-            describe_predictions(points),
-        ),
-        _picture(place, "Errors", draw_bar_legend(points), errors, describe_errors(points)),
-        class_="pair",
-    )
-
-
-def _picture(place: Place, title: str, legend: Markup, picture: Markup, caption: str) -> Markup:
-    return render_card(place, title, legend, tag("figure", picture, tag("figcaption", caption)))
-
-
-def _attribution(page: Page, place: Place) -> Markup:
-    attribution = page.verdict.attribution
-    if attribution is None:
-        return Markup("")
-    rows = (
-        (line.metric, *(render_number(value) for value in four_numbers(line)))
-        for line in attribution.lines
-    )
-    names = (
-        "Metric",
-        "Champion, old rows",
-        "Candidate, old rows",
-        "Champion, new rows",
-        "Candidate, new rows",
-    )
-    table = render_table(names, rows, numbers=True)
-    return render_card(place, "Data or model", table, lead=attribution.sentence)
-
-
-def _policy(page: Page, place: Place) -> Markup:
-    if not page.policy_change:
-        return Markup("")
-    lines = (_diff_line(line) for line in page.policy_change.splitlines())
-    return render_card(
-        place, "Policy change", tag("pre", *lines, tabindex="0"), lead=page.policy_note
-    )
-
-
-def _diff_line(line: str) -> Markup:
-    classes = {"+": "add", "-": "del", "@": "at"}
-    return tag("span", line + "\n", class_=classes.get(line[:1]))
-
-
-def _history(page: Page, place: Place) -> Markup:
-    changes = ((tag("code", line.path), line.kind, line.status) for line in page.changes)
-    steps = (
-        (step.name, step.action, step.reason, render_seconds(step.seconds))
-        for step in page.run.steps
-    )
-    changed = render_table(("File", "Kind", "Change"), changes) if page.changes else _nothing()
-    ran = render_table(("Step", "Action", "Why", "Time"), steps)
-    return tag(
-        "div",
-        render_card(place, "What changed", changed),
-        render_card(place, "What ran, and why", ran),
-        class_="pair",
-    )
-
-
-def _nothing() -> Markup:
-    return tag("p", "Nothing that concerns this model.", class_="soft")
-
-
-def _next(page: Page) -> Markup:
-    if not page.commands:
-        return Markup("")
-    commands = (tag("li", tag("code", command)) for command in page.commands)
-    return tag("div", tag("span", "Next"), tag("ul", *commands), class_="next")
-
-
-def _origin(page: Page, place: Place) -> Markup:
-    """Digests are cut for the eye; the whole ones are in the title and in the documents."""
-    run, verdict = page.run, page.verdict
-    facts = {
-        "Commit": run.commit,
-        "Compared with": run.base or "nothing: everything counts as changed",
-        "Fingerprint": verdict.fingerprint,
-        "Candidate": verdict.candidate,
-        "Champion": " ".join((page.champion_name, verdict.champion)).strip() or run.champion_reason,
-        "Policy": verdict.policy,
-        "Verdict": verdict.key,
-    }
-    pairs = (
-        join((tag("dt", name), tag("dd", tag("code", _short(value), title=value))))
-        for name, value in facts.items()
-    )
-    return render_card(place, "Where it comes from", tag("dl", *pairs, class_="facts"))
-
-
-def _short(value: str) -> str:
-    return " ".join(short_digest(word) if len(word) >= 40 else word for word in value.split())

@@ -10,6 +10,7 @@ from gitops.report.escape import strip_controls
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+LIMIT = 2_000
 _VOID = frozenset({"meta", "br", "hr"})
 
 
@@ -40,15 +41,21 @@ def join(children: Iterable[str]) -> Markup:
 
 
 def escape(text: str) -> Markup:
-    """Return text as markup: unchanged when it is, else escaped and without control characters."""
-    return text if isinstance(text, Markup) else Markup(html.escape(strip_controls(text)))
+    """Return text as markup: unchanged when it is, else escaped, without control characters, cut."""
+    return text if isinstance(text, Markup) else Markup(html.escape(_cut(text)))
+
+
+def _cut(text: str) -> str:
+    """Drop what is not shown, and what nobody would read to its end."""
+    return strip_controls(text if len(text) <= LIMIT else text[: LIMIT - 1] + "…")
 
 
 def _attribute(name: str, value: str | float | None) -> str:
     if value is None:
         return ""
-    text = f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-    return f' {_spell(name)}="{html.escape(strip_controls(text))}"'
+    if not isinstance(value, str):
+        value = Markup(f"{value:.2f}".rstrip("0").rstrip("."))
+    return f' {_spell(name)}="{escape(value)}"'
 
 
 def _spell(name: str) -> str:

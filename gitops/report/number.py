@@ -39,6 +39,11 @@ def render_count(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def render_share(share: float) -> str:
+    """Write a share from 0 to 1 in percent, e.g. ``12.5 %``."""
+    return f"{100 * share:.1f} %"
+
+
 def render_seconds(seconds: float | None) -> str:
     """Write a duration, e.g. ``0.4 s``, ``12 s`` or ``3 min 5 s``; empty when there is none."""
     if seconds is None or not math.isfinite(seconds):

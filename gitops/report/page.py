@@ -5,27 +5,52 @@ The page is a plain value; `markdown`, `html` and `terminal` each write it down 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gitops.gate.verdict import AttributionLine, Finding, Outcome, Verdict
-from gitops.report.number import NOTHING, render_number
+from gitops.gate.verdict import AttributionLine, Finding, Outcome, Severity, Verdict
+from gitops.report.span import has_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from gitops.report.columns import DataShift
+    from gitops.report.models import ImportanceLine, ServingLine
+    from gitops.report.points import ClassPoints, Points
     from gitops.run import Run
+
+
+class Group(StrEnum):
+    """Where on a page a finding is told in full."""
+
+    MODEL = "model"
+    SLICE = "slice"
+    DATA = "data"
+    SERVING = "serving"
+    SELFTEST = "selftest"
+
 
 MEANING = {
     Outcome.PASS: "Every rule that decides holds: this model may be released.",
     Outcome.FAIL: "The gate says no: nothing is released.",
-    Outcome.INCONCLUSIVE: "The held-out rows cannot tell: a person decides.",
+    Outcome.INCONCLUSIVE: "The evidence cannot tell: a person decides.",
     Outcome.NOT_APPLICABLE: "There was nothing to judge.",
 }
+_GROUPS = {
+    "slice": Group.SLICE,
+    "data": Group.DATA,
+    "drift": Group.DATA,
+    "serving": Group.SERVING,
+    "selftest": Group.SELFTEST,
+}
 _URGENCY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.NOT_APPLICABLE)
-_UPPER_BOUNDS = (".max", ".max_regression")
-_LOWER_BOUNDS = (".min", ".min_improvement")
+# What lies beside a page for machines, and of which type it is.
+DOCUMENTS = {
+    "verdict.json": "application/json",
+    "junit.xml": "application/xml",
+    "metrics.txt": "text/plain",
+}
+# More findings of one group than this are left to their own section.
+MOST_LISTED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +60,6 @@ class ChangeLine:
     path: str
     kind: str
     status: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Points:
-    """Held-out rows to draw, in units of the target; every number is finite.
-
-    Attributes:
-        actual: what was measured.
-        candidate: what the candidate predicts, aligned with `actual`.
-        champion: what the champion predicts, aligned with `actual`; empty when there is none.
-    """
-
-    actual: tuple[float, ...]
-    candidate: tuple[float, ...]
-    champion: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +73,11 @@ class Page:
         policy_change: unified diff of the model's policy, empty when it did not change.
         policy_note: one sentence on which policy was applied.
         points: rows to draw, or None.
+        importance: weight of each input in both models, the weightiest first.
+        serving: what it takes to serve both models.
+        shift: how the data moved, None when it did not or is not known.
+        waiver: who let this verdict through, and why; empty when nobody did.
+        documents: paths of the same content for machines.
         commands: what to do next.
     """
 
@@ -71,7 +86,12 @@ class Page:
     changes: tuple[ChangeLine, ...] = ()
     policy_change: str = ""
     policy_note: str = ""
-    points: Points | None = None
+    points: Points | ClassPoints | None = None
+    importance: tuple[ImportanceLine, ...] = ()
+    serving: tuple[ServingLine, ...] = ()
+    shift: DataShift | None = None
+    waiver: str = ""
+    documents: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
 
     @property
@@ -85,62 +105,57 @@ class Page:
         return tuple(sorted(self.verdict.findings, key=_urgency))
 
     @property
+    def rules(self) -> tuple[Finding, ...]:
+        """Return what decides: findings about the model, and trouble of every other group."""
+        listed = {id(finding) for group in Group for finding in self._listed(group)}
+        return tuple(one for one in self.findings if id(one) in listed and not _is_quiet(one))
+
+    @property
+    def quiet(self) -> tuple[Finding, ...]:
+        """Return checks of the model that passed and have no figures."""
+        return tuple(finding for finding in self.group(Group.MODEL) if _is_quiet(finding))
+
+    @property
+    def passed_selftest(self) -> tuple[Finding, ...]:
+        """Return what the gate's test of itself found in order."""
+        return tuple(one for one in self.group(Group.SELFTEST) if one.outcome is Outcome.PASS)
+
+    @property
+    def unlisted(self) -> int:
+        """Return how many findings with trouble stand in their own section only."""
+        troubled = [f for f in self.findings if group_of(f) is not Group.MODEL and _is_trouble(f)]
+        return len(troubled) - sum(group_of(f) is not Group.MODEL for f in self.rules)
+
+    @property
     def unsaid(self) -> tuple[tuple[Finding, str], ...]:
-        """Return what neither headline nor table says: findings, each with its reason.
+        """Return rules that neither headline nor table tells: findings, each with its reason.
 
         The reason is empty where it is the headline.
         """
         headline = self.verdict.reason
         return tuple(
             (finding, "" if finding.reason == headline else finding.reason)
-            for finding in self.findings
+            for finding in self.rules
             if not has_numbers(finding)
             or (finding.outcome is not Outcome.PASS and finding.reason != headline)
         )
+
+    def group(self, group: Group) -> tuple[Finding, ...]:
+        """Return the findings of a group, the worst first."""
+        return tuple(finding for finding in self.findings if group_of(finding) is group)
+
+    def _listed(self, group: Group) -> tuple[Finding, ...]:
+        findings = self.group(group)
+        if group is Group.MODEL:
+            return findings
+        # A test that could not be made has no section of its own, and silence would look like a pass.
+        needed = findings if group is Group.SELFTEST else filter(_is_trouble, findings)
+        return tuple(needed)[:MOST_LISTED]
 
     @property
     def champion_name(self) -> str:
         """Return the version of the champion, e.g. ``fuel@v1.1.0``; empty when there is none."""
         return self.run.champion.version if self.run.champion else ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """What a rule compares with its bound: a point, its 90 % interval, and the allowed side.
-
-    All numbers are finite and in units of the metric.
-    """
-
-    point: float
-    low: float
-    high: float
-    bound: float
-    below: bool
-
-
-def make_points(
-    actual: Sequence[float | None],
-    candidate: Sequence[float | None],
-    champion: Sequence[float | None] = (),
-) -> Points | None:
-    """Keep the rows for which every model has a finite prediction; None when no row is left.
-
-    Args:
-        actual: one value for each held-out row, in units of the target.
-        candidate: predictions, aligned with `actual`.
-        champion: predictions, aligned with `actual`, or empty when there is no champion.
-    """
-    columns = (actual, candidate, champion) if champion else (actual, candidate)
-    rows = [row for row in map(_finite_row, zip(*columns, strict=True)) if row]
-    if not rows:
-        return None
-    first, second, *third = zip(*rows, strict=True)
-    return Points(actual=first, candidate=second, champion=third[0] if third else ())
-
-
-def _finite_row(row: tuple[float | None, ...]) -> tuple[float, ...] | None:
-    kept = tuple(value for value in row if value is not None and math.isfinite(value))
-    return kept if len(kept) == len(row) else None
 
 
 def label_outcome(outcome: Outcome) -> str:
@@ -153,75 +168,38 @@ def short_digest(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
 
 
-def render_bound(finding: Finding) -> str:
-    """Write the bound with its side, e.g. ``≤ 4.50``; a dash when there is none."""
-    number = render_number(finding.bound)
-    return number if number == NOTHING else f"{bound_side(finding)} {number}".strip()
-
-
-def bound_side(finding: Finding) -> str:
-    """Return the sign between a value and its bound, ``≤`` or ``≥``; empty for other rules."""
-    if finding.rule.endswith(_UPPER_BOUNDS):
-        return "≤"
-    return "≥" if finding.rule.endswith(_LOWER_BOUNDS) else ""
-
-
-def compared_name(finding: Finding) -> str:
-    """Return what the finding's interval is of: ``value``, ``regression`` or ``improvement``."""
-    if finding.rule.endswith("regression"):
-        return "regression"
-    return "improvement" if finding.rule.endswith("improvement") else "value"
-
-
 def four_numbers(line: AttributionLine) -> tuple[float | None, ...]:
     """Return champion and candidate on the earlier rows, then both on the current rows."""
     earlier = line.champion_earlier, line.candidate_earlier
     return (*earlier, line.champion_current, line.candidate_current)
 
 
-def make_span(finding: Finding) -> Span | None:
-    """Return what the finding compares with its bound; None where there is nothing to draw."""
-    side = bound_side(finding)
-    numbers = (finding.low, finding.high, finding.bound)
-    finite = _finite_row(numbers)
-    if not side or finite is None:
-        return None
-    low, high, bound = finite
-    point = _compared(finding, middle=(low + high) / 2)
-    return Span(point=point, low=low, high=high, bound=bound, below=side == "≤")
-
-
-def _compared(finding: Finding, *, middle: float) -> float:
-    """Return the point inside the interval.
-
-    A regression is measured in the bad direction of its metric and an improvement in the good one,
-    so the difference may come with either sign; the right one lies in the interval.
-    """
-    if finding.rule.endswith((".max", ".min")):
-        options = [finding.candidate]
-    else:
-        options = [finding.difference, None if finding.difference is None else -finding.difference]
-    finite = [value for value in options if value is not None and math.isfinite(value)]
-    return min(finite, key=lambda value: abs(value - middle), default=middle)
-
-
-def has_numbers(finding: Finding) -> bool:
-    """Tell whether a finding has figures for the table of rules."""
-    return any(value is not None for value in (finding.candidate, finding.difference, finding.low))
+def group_of(finding: Finding) -> Group:
+    """Return the group of a finding, which the first word of its rule names."""
+    return _GROUPS.get(finding.rule.partition(".")[0], Group.MODEL)
 
 
 def metric_findings(verdict: Verdict) -> tuple[Finding, ...]:
     """Return one finding for each metric, one that compares with a champion if there is one."""
     chosen: dict[str, Finding] = {}
     for finding in verdict.findings:
-        if finding.metric and finding.candidate is not None:
+        judged = group_of(finding) is Group.MODEL and finding.candidate is not None
+        if finding.metric and judged:
             known = chosen.get(finding.metric)
-            if known is None or known.champion is None:
+            if known is None or (known.champion is None and finding.champion is not None):
                 chosen[finding.metric] = finding
     return tuple(chosen.values())
 
 
-def _urgency(finding: Finding) -> tuple[int, bool]:
+def _urgency(finding: Finding) -> tuple[int, bool, bool]:
     """What fails keeps the gate's order, in which a cause comes before what follows from it."""
-    quiet = finding.outcome is Outcome.PASS and not has_numbers(finding)
-    return _URGENCY.index(finding.outcome), quiet
+    warns = finding.severity is Severity.WARN
+    return _URGENCY.index(finding.outcome), warns and _is_trouble(finding), _is_quiet(finding)
+
+
+def _is_trouble(finding: Finding) -> bool:
+    return finding.outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE)
+
+
+def _is_quiet(finding: Finding) -> bool:
+    return finding.outcome is Outcome.PASS and not has_numbers(finding)

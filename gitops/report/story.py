@@ -78,7 +78,11 @@ def _entry(anchor: str, number: str, chapter: Chapter) -> Markup:
 def _chapter(anchor: str, number: str, chapter: Chapter) -> Markup:
     took = render_seconds(chapter.seconds)
     count = " · ".join(part for part in (number and f"Merge request {number}", took) if part)
-    lines = tag("pre", "\n".join(chapter.lines), tabindex="0") if chapter.lines else Markup("")
+    lines = (
+        tag("pre", *(_line(line) for line in chapter.lines), tabindex="0")
+        if chapter.lines
+        else Markup("")
+    )
     pages = (
         render_page(page, Place(anchor=f"{anchor}-{index}", level=3))
         for index, page in enumerate(chapter.pages)
@@ -94,3 +98,7 @@ def _chapter(anchor: str, number: str, chapter: Chapter) -> Markup:
         id=anchor,
         aria_labelledby=f"{anchor}-title",
     )
+
+
+def _line(text: str) -> Markup:
+    return join((text, "\n"))

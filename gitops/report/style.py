@@ -62,9 +62,12 @@ background:var(--line);border:1px solid var(--line);border-radius:14px;overflow:
 padding:24px 28px 26px;
 margin-top:20px;min-width:0}
 .card>h2,.card>h3,.card>h4{font-size:17px;margin-bottom:4px}
-.card>.lead{color:var(--soft);max-width:52em;margin-bottom:14px}
-.pair{display:grid;grid-template-columns:1fr 1fr;gap:20px}
-.pair>.card{margin-top:20px}
+.lead{color:var(--soft);max-width:52em;margin-bottom:14px}
+.pair{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:20px;margin-top:20px}
+.pair>.card{margin-top:0}.pair>.card:last-child:nth-child(odd){grid-column:1/-1}
+.pair:has(.many)>.card:last-child:nth-child(odd){grid-column:auto}
+.pair:has(.many)>.card:last-child:nth-child(even){grid-column:1/-1}
+.pair>.card:last-child:nth-child(odd) svg[role]{max-width:560px}
 table{width:100%;border-collapse:collapse}
 th,td{text-align:left;vertical-align:top;padding:9px 16px 9px 0;
 border-bottom:1px solid var(--line)}
@@ -80,12 +83,39 @@ padding-bottom:15px}
 .rules .name code{font-size:13.5px}
 .rules .because{color:var(--soft);font-size:13.5px;line-height:1.5;margin-top:6px;font-weight:400;
 text-wrap:pretty;max-width:62em}
-.rules .quiet th{padding:10px 0 11px}.rules .quiet div{display:inline-flex;margin:0 12px 0 0}
-.rules .quiet .because{display:inline-block;vertical-align:middle}
-.rules .quiet .name{vertical-align:middle}
 .rules td.n{font-size:15px}
 .rules td.seen{width:256px}
 .rules td.seen .small{margin-bottom:2px;color:var(--soft)}
+.rules.slices td,.rules.slices tbody th{padding-top:9px;padding-bottom:9px}
+.rules.slices .because{margin-top:2px}.rules.slices .because:empty{display:none}
+.rules .faint>*{opacity:.58}
+details{margin-top:14px}
+summary{cursor:pointer;color:var(--soft);font-size:13.5px;padding:4px 0;width:fit-content}
+summary .chip{vertical-align:middle;margin-right:6px}
+summary:hover{color:var(--ink)}
+.checks{list-style:none;padding:0}
+.checks li{display:flex;flex-wrap:wrap;align-items:center;gap:4px 10px;padding:8px 0;
+border-bottom:1px solid var(--line)}
+.checks li:last-child{border-bottom:0}
+.checks~.lead,details~.lead{margin-top:18px}.scroll~.checks{margin-top:10px}
+.checks>li>code{font-weight:600;font-size:13px}
+.checks .because{color:var(--soft);font-size:13.5px;flex:1 1 320px}
+.waiver{margin-top:14px;padding:10px 14px;border-radius:10px;background:var(--card);
+border-left:3px solid var(--doubt);max-width:60em;color:var(--ink)}
+.grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:26px 40px;
+margin-top:14px}
+.grid .title{font-weight:600;margin-bottom:4px}
+.names{display:inline-flex;flex-wrap:wrap;gap:4px 12px;list-style:none;padding:0;
+margin:10px 0 0 10px}
+.scroll{overflow-x:auto}.card:has(.many){grid-column:1/-1}
+.confusion{width:auto;min-width:60%}
+.confusion th,.confusion td{padding:10px 14px;border:2px solid var(--card);border-radius:8px}
+.confusion td{min-width:84px;background:var(--tint)}
+.confusion b{font-size:17px;font-weight:620}.confusion .than{display:block;font-size:12px;
+color:var(--soft)}
+.confusion .right{background:var(--pass-tint)}.confusion .wrong.share-0{background:var(--tint)}
+.confusion .wrong{background:var(--fail-tint)}
+.confusion thead th{white-space:normal}
 .note{color:var(--soft);font-size:12px;font-weight:400}
 svg{display:block;width:100%;height:auto;overflow:visible}
 svg text{fill:var(--soft);font-size:12px;font-family:inherit}
@@ -94,9 +124,16 @@ svg .grid{stroke:var(--line)}svg .axis{stroke:var(--soft);opacity:.55}
 svg .ideal,svg .zero{stroke:var(--ink);opacity:.5;stroke-dasharray:4 4}
 svg circle.candidate{fill:var(--candidate);fill-opacity:.62}
 svg rect.candidate{fill:var(--candidate);fill-opacity:.55}
-svg path.champion{fill:none;stroke:var(--champion);stroke-width:1.3;stroke-opacity:.8}
+svg path.line{fill:none;stroke-width:2.2;stroke-linejoin:round}
+svg path.line.candidate{stroke:var(--candidate)}
+svg path.line.champion{stroke:var(--champion);stroke-dasharray:6 4;stroke-opacity:1}
+svg path.faint{stroke-opacity:.4;stroke-dasharray:none!important;stroke-width:1.4}
+svg line.thin{stroke-width:1.3;stroke-opacity:.55}
+svg line.candidate{stroke:var(--candidate)}svg line.champion{stroke:var(--champion)}
+svg rect.hollow{fill:var(--champion);fill-opacity:.16;stroke:var(--champion);stroke-width:1.2}
+svg path.champion:not(.line){fill:none;stroke:var(--champion);stroke-width:1.3;stroke-opacity:.8}
 svg .outline{fill:none;stroke:var(--champion);stroke-width:2;stroke-linejoin:round}
-svg .allowed{fill:var(--allowed)}
+svg .allowed{fill:var(--allowed)}svg path.allowed{opacity:.55}
 svg .bound{stroke:var(--ink);stroke-width:1.6}
 svg .reach{stroke:currentColor;stroke-width:3}
 svg .cap{stroke:currentColor;stroke-width:2}
@@ -136,7 +173,7 @@ align-items:center;padding:13px 22px;color:inherit;text-decoration:none}
 main{padding:16px 14px 40px}
 .banner{padding:20px 20px 22px;border-radius:14px}.banner .word{font-size:27px}
 .banner .why{font-size:17px}
-.card{padding:18px 18px 20px}.pair{grid-template-columns:1fr;gap:0}
+.card{padding:18px 18px 20px}.pair{grid-template-columns:minmax(0,1fr)}
 .figures{grid-template-columns:1fr 1fr}.figures>div{padding:13px 16px 14px}
 .figures .big{font-size:23px}
 .rules thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
@@ -149,10 +186,15 @@ border-bottom:1px solid var(--line)}
 .rules td[data-label]::before{content:attr(data-label);display:block;color:var(--soft);
 font-size:12px}
 .rules td.n{margin-top:8px}
-.scroll{overflow-x:auto}
+.confusion{min-width:100%}.confusion th,.confusion td{padding:8px 9px}
+.confusion td{min-width:70px}.grid{grid-template-columns:minmax(0,1fr)}
+.figures>div:last-child:nth-child(odd){grid-column:1/-1}
+.rules.slices tbody th,.rules.slices tbody td{padding:0}
 dl.facts{grid-template-columns:1fr;gap:0}dl.facts dd{margin-bottom:8px}
 .path a{grid-template-columns:24px 1fr auto;padding:12px 16px}.path .gist{grid-column:2/-1;order:4}
 .top h1{font-size:29px}.chapter{margin-top:52px}}
-@media print{body{background:#fff}.card,.figure,tr{break-inside:avoid}main{max-width:none;
-padding:0}}
+@media print{:root{color-scheme:light}body{background:#fff}figure,tr,li{break-inside:avoid}
+.card{break-inside:auto}main{max-width:none;padding:0}
+*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+details::details-content{content-visibility:visible;height:auto}summary{list-style:none}}
 """

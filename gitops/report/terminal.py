@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from gitops.gate.verdict import Finding, Outcome, Severity
 from gitops.report.escape import clean
 from gitops.report.number import NOTHING, render_count, render_interval, render_number
-from gitops.report.page import Page, has_numbers, label_outcome, render_bound
+from gitops.report.page import Group, Page, label_outcome
+from gitops.report.span import has_numbers, render_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,8 @@ _HEADS = ("rule", "candidate", "champion", "diff", "90 % interval", "bound")
 # Where the table is too wide, these columns go first: the bound and the interval say it all.
 _EXPENDABLE = ("diff", "champion", "candidate")
 _INDENT, _GAP = "  ", "  "
+_COUNTED = (Group.SLICE, Group.DATA, Group.SERVING, Group.SELFTEST)
+MOST_LINES = 30
 
 
 def render_terminal(page: Page, *, colour: bool, width: int = 80) -> str:
@@ -42,8 +45,10 @@ def render_terminal(page: Page, *, colour: bool, width: int = 80) -> str:
     """
     blocks = (
         _headline(page, colour=colour, width=width),
-        _rules(page.findings, colour=colour, width=width),
+        _waiver(page, width=width),
+        _rules(page.rules[:MOST_LINES], colour=colour, width=width),
         _unsaid(page, colour=colour, width=width),
+        _passed(page, colour=colour, width=width),
         _attribution(page, width=width),
         _next(page),
     )
@@ -124,19 +129,36 @@ def _paint_rule(line: str, finding: Finding, *, colour: bool) -> str:
     return f"{_INDENT}{sign} {line}".rstrip()
 
 
+def _waiver(page: Page, *, width: int) -> str:
+    return _wrap(f"waived: {page.waiver}", width) if page.waiver else ""
+
+
 def _unsaid(page: Page, *, colour: bool, width: int) -> str:
-    return "\n".join(_unsaid_line(*pair, colour=colour, width=width) for pair in page.unsaid)
+    told = page.unsaid
+    lines = [_unsaid_line(*pair, colour=colour, width=width) for pair in told[:MOST_LINES]]
+    if rest := page.unlisted + max(0, len(told) - MOST_LINES):
+        lines.append(f"{_INDENT}  and {render_count(rest, 'more finding')}: see the report")
+    return "\n".join(lines)
 
 
 def _unsaid_line(finding: Finding, reason: str, *, colour: bool, width: int) -> str:
-    """What passes takes one line, cut where the terminal ends; anything else is said in full."""
     informs = " (informs only)" if finding.severity is Severity.WARN else ""
     sign = _paint(_SIGNS[finding.outcome], _COLOURS[finding.outcome], colour=colour)
-    text = f"{finding.rule}{informs}: {reason}".removesuffix(": ")
-    indent = _INDENT + "  "
-    if finding.outcome is Outcome.PASS:
-        return f"{_INDENT}{sign} {clean(text, limit=width - len(indent))}"
-    return f"{_INDENT}{sign} {_wrap(text, width, indent=indent).lstrip()}"
+    text = f"{clean(finding.rule, limit=60)}{informs}: {reason}".removesuffix(": ")
+    return f"{_INDENT}{sign} {_wrap(text, width, indent=_INDENT + '  ').lstrip()}"
+
+
+def _passed(page: Page, *, colour: bool, width: int) -> str:
+    """Name what passed without figures, as many as one line holds, and count the slices."""
+    names = [finding.rule for finding in page.quiet]
+    names += [f.rule for group in _COUNTED for f in page.group(group) if f.outcome is Outcome.PASS]
+    if not names:
+        return ""
+    sign = _paint(_SIGNS[Outcome.PASS], _COLOURS[Outcome.PASS], colour=colour)
+    text = (
+        f"{render_count(len(names), 'check')} passed: {', '.join(map(clean, names[:MOST_LINES]))}"
+    )
+    return f"{_INDENT}{sign} {clean(text, limit=width - len(_INDENT) - 2)}"
 
 
 def _attribution(page: Page, *, width: int) -> str:
@@ -145,7 +167,7 @@ def _attribution(page: Page, *, width: int) -> str:
 
 
 def _next(page: Page) -> str:
-    return "\n".join(f"{_INDENT}next: {clean(command)}" for command in page.commands)
+    return "\n".join(f"{_INDENT}next: {clean(command)}" for command in page.commands[:MOST_LINES])
 
 
 def _paint(text: str, code: str, *, colour: bool) -> str:
