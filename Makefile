@@ -26,7 +26,7 @@ $(VENV)/.ready: requirements.lock ci/bootstrap.lock pyproject.toml
 test: setup ## Run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
-demo: setup ## Play the main job: eight merge requests, real data, a served model
+demo: setup ## Play the main job: eleven merge requests, real data, a served model
 	$(BIN)/python -m tests.demo
 
 lint: setup ## Check style

@@ -21,6 +21,7 @@ SOURCES = sorted((*PACKAGE.rglob("*.py"), *(ROOT / "pipelines").rglob("*.py")))
 CORE = (
     "errors",
     "strict_yaml",
+    "strict_json",
     "digest",
     "policy",
     "config",
@@ -30,6 +31,7 @@ CORE = (
     "run",
     "plan",
     "gate",
+    "waiver",
     "manifest",
     "release",
     "rollout",

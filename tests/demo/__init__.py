@@ -1,1 +1,1 @@
-"""The main job on real data and real parts: eight merge requests, a served model, a rollback."""
+"""The main job on real data and real parts: eleven merge requests, a served model, a rollback."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from tests.demo.epilogue import Epilogue, play_epilogue
 from tests.demo.pages import write_pages
 from tests.demo.play import Account, play_all
+from tests.demo.samples import ROOT
 from tests.demo.servers import stop_servers
-from tests.demo.stage import ROOT, Stage, StageError, open_stage
+from tests.demo.stage import Stage, StageError, open_stage
 from tests.demo.story import MERGE_REQUESTS
 from tests.demo.voice import Voice
 
@@ -39,7 +40,7 @@ def main() -> int:
 
 def _play(stage: Stage, voice: Voice, start: float) -> int:
     voice.tell(
-        "Eight merge requests by one data scientist, a gate, and a model that serves. "
+        "Eleven merge requests by one data scientist, a gate, and a model that serves. "
         "Everything is real: Git, DVC, Kubeflow pipelines, KServe; everything is on this machine."
     )
     accounts = play_all(stage, voice)

@@ -7,7 +7,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.demo.play import MODEL, gitops, read_document
+from tests.demo.play import gitops, read_document
 from tests.demo.story import AUDI
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.demo.voice import Voice
 
 DAY = 20
+MODEL = "fuel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ def play_epilogue(stage: Stage, voice: Voice, released: list[str]) -> Epilogue:
         voice: tells it.
         released: tags of the releases, oldest first; at least two.
     """
+    # Releases are pushed from a clone of their own; this one has yet to hear of the last.
+    stage.git("fetch", "--quiet", "--tags", "origin", cwd=stage.ci)
     problems = [*_plan_release_commit(stage, voice, released[-1])]
     voice.heading("A car asks")
     voice.tell(
@@ -59,7 +62,8 @@ def play_epilogue(stage: Stage, voice: Voice, released: list[str]) -> Epilogue:
     problems += _status(stage, voice)
     voice.heading("Back to the model before")
     voice.tell(
-        "Somebody is in doubt about the new data. A rollback is a commit, like everything else."
+        "Whoever signed the waiver thinks better of it. A rollback is a commit, like everything "
+        "else."
     )
     problems += _failed("rollback", gitops(stage, voice, _ROLLBACK, **_CI).code)
     after = ask(stage, voice)
@@ -72,7 +76,7 @@ def play_epilogue(stage: Stage, voice: Voice, released: list[str]) -> Epilogue:
     return Epilogue(before=before, after=after, problems=tuple(problems))
 
 
-_ROLLBACK = f"rollback {MODEL} --reason 'the new data is in doubt'"
+_ROLLBACK = f"rollback {MODEL} --reason 'seven cars were too few after all'"
 _CI: dict[str, Any] = {"day": DAY, "desk": False, "keep": 14}
 
 

@@ -37,8 +37,9 @@ def write_pages(
     """Write the story of all merge requests as one page."""
     introduction = (
         (
-            "Eight merge requests to a repository that predicts how far a car drives on a gallon. "
-            "Each was a real branch, merged, released and served only if the gate let it."
+            "Eleven merge requests to a repository that predicts how far a car drives on a gallon. "
+            "Each was a real branch, merged, released and served only if the gate, or a person who "
+            "signed for it, let it."
         ),
         f"It took {seconds:.0f} seconds on one machine.",
     )

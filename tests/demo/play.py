@@ -7,13 +7,14 @@ import re
 import shlex
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gitops.flow.judging import make_page, read_run, read_verdict
 from gitops.flow.workspace import open_workspace
 from gitops.plan import plan_from_json
-from tests.demo.stage import DATA, PYTHON, Stage, apply_merge_request
-from tests.demo.story import MERGE_REQUESTS, Data, End, MergeRequest
+from tests.demo.stage import PYTHON, Stage, apply_merge_request
+from tests.demo.story import MERGE_REQUESTS, End, MergeRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gitops.report.page import Page
     from tests.demo.voice import Finished, Voice
 
-MODEL = "fuel"
+_CHECK = "check --target origin/main"
 _WORK = ("run", "reuse")
 _SENTENCES = {
     End.PASS: "It may be merged.",
@@ -100,8 +101,11 @@ def play_merge_request(stage: Stage, voice: Voice, request: MergeRequest) -> Acc
     start = time.monotonic()
     _push_branch(stage, request)
     checked = _check(stage, voice, request)
+    problems = find_problems(request, checked)
+    if request.waiver and not problems:
+        problems = _waive(stage, voice, request)
     production = None
-    if checked.finished.code == 0:
+    if checked.finished.code == 0 or (request.waiver and not problems):
         _merge(stage, voice, request)
         production = _run_production(stage, voice, request)
     account = Account(
@@ -110,43 +114,58 @@ def play_merge_request(stage: Stage, voice: Voice, request: MergeRequest) -> Acc
         end=checked.end,
         reason=checked.reason,
         findings=checked.findings,
-        released=_read_tag(stage, production) if checked.end is End.PASS else None,
+        released=_read_tag(stage, request, production),
         seconds=round(time.monotonic() - start, 2),
         lines=checked.finished.lines,
         pages=checked.pages,
-        problems=(*find_problems(request, checked), *_production_problems(production)),
+        problems=(*problems, *_production_problems(production)),
     )
     voice.outcome(account.end, _sentence(account), account.seconds)
     return account
 
 
 def _push_branch(stage: Stage, request: MergeRequest) -> None:
-    desk, day = stage.desk, request.number + 1
+    desk = stage.desk
     stage.git("fetch", "--quiet", "--tags", "origin", cwd=desk)
     stage.git("switch", "--quiet", "--create", request.name, "origin/main", cwd=desk)
+    # Data of an earlier branch, which this one's .gitignore does not know, is no part of it.
+    stage.git("clean", "--quiet", "--force", "-d", cwd=desk)
     apply_merge_request(stage, request)
-    if request.data is not Data.KEPT:
-        stage.dvc("add", "--quiet", DATA)
-    if request.data is Data.GROWN:
-        stage.dvc("push", "--quiet")
-    stage.git("add", "--all", cwd=desk)
-    stage.git("commit", "--quiet", "-m", request.title, cwd=desk, day=day)
-    stage.git("push", "--quiet", "--set-upstream", "origin", request.name, cwd=desk)
+    _commit(stage, request, request.title)
+
+
+def _commit(stage: Stage, request: MergeRequest, message: str) -> None:
+    stage.git("add", "--all", cwd=stage.desk)
+    stage.git("commit", "--quiet", "-m", message, cwd=stage.desk, day=request.number + 1)
+    stage.git("push", "--quiet", "--set-upstream", "origin", request.name, cwd=stage.desk)
+
+
+def _waive(stage: Stage, voice: Voice, request: MergeRequest) -> tuple[str, ...]:
+    """Record a person's decision beside the pointer, where reviewers and history see it."""
+    # Git's clock stands still in the story; a waiver expires by the clock of this machine.
+    expires = datetime.now(tz=UTC).date() + timedelta(days=30)
+    command = f"waive {request.model} --reason {shlex.quote(request.waiver)} --expires {expires}"
+    waived = gitops(stage, voice, command, day=request.number + 1, desk=True, keep=8)
+    if waived.code:
+        return (f"gitops waive ended with exit code {waived.code}",)
+    _commit(stage, request, f"Waive the verdict on {request.model}")
+    again = gitops(stage, voice, _CHECK, day=request.number + 1, desk=True, keep=1)
+    said = "waived by Ada" in " ".join(again.lines)
+    return () if said else ("gitops check does not say that the verdict is waived",)
 
 
 def _check(stage: Stage, voice: Voice, request: MergeRequest) -> Checked:
-    _forget_documents(stage.desk)
+    _forget_documents(stage.desk, request.model)
     changed = stage.git("diff", "--stat=80", "origin/main...HEAD", cwd=stage.desk)
     voice.quote([line.strip() for line in changed.splitlines()], keep=6)
-    command = "check --target origin/main"
-    finished = gitops(stage, voice, command, day=request.number + 1, desk=True, keep=24)
-    return read_checked(stage, finished)
+    finished = gitops(stage, voice, _CHECK, day=request.number + 1, desk=True, keep=24)
+    return read_checked(stage, request.model, finished)
 
 
-def read_checked(stage: Stage, finished: Finished) -> Checked:
-    """Read what `gitops check` left in the documents of the desk."""
+def read_checked(stage: Stage, model: str, finished: Finished) -> Checked:
+    """Read what `gitops check` left about a model in the documents of the desk."""
     plan = read_document(stage.desk / ".gitops/plan.json") or {"models": [], "refusals": []}
-    verdict = read_document(stage.desk / ".gitops" / MODEL / "verdict.json")
+    verdict = read_document(stage.desk / ".gitops" / model / "verdict.json")
     end, reason = _read_plan(plan)
     return Checked(
         finished=finished,
@@ -154,7 +173,7 @@ def read_checked(stage: Stage, finished: Finished) -> Checked:
         end=End(verdict["outcome"]) if verdict else end,
         reason=verdict["reason"] if verdict else reason,
         findings=tuple(verdict["findings"]) if verdict else (),
-        pages=(_read_page(stage),) if verdict else (),
+        pages=(_read_page(stage, model),) if verdict else (),
     )
 
 
@@ -168,16 +187,16 @@ def _read_plan(plan: dict[str, Any]) -> tuple[End, str]:
     return End.REFUSED, "there is no plan"
 
 
-def _read_page(stage: Stage) -> Page:
+def _read_page(stage: Stage, model: str) -> Page:
     workspace = open_workspace(stage.desk, stage.environ, target="origin/main")
     plan = plan_from_json(read_document(stage.desk / ".gitops/plan.json"))
-    run, verdict = read_run(workspace, MODEL), read_verdict(workspace, MODEL)
+    run, verdict = read_run(workspace, model), read_verdict(workspace, model)
     return make_page(workspace, plan, run, verdict, ())
 
 
-def _forget_documents(checkout: Path) -> None:
+def _forget_documents(checkout: Path, model: str) -> None:
     """Start without the documents of the last pipeline; the store stays, as a cache would."""
-    for path in (checkout / ".gitops/plan.json", *(checkout / ".gitops" / MODEL).glob("*.json")):
+    for path in (checkout / ".gitops/plan.json", *(checkout / ".gitops" / model).glob("*.json")):
         path.unlink(missing_ok=True)
 
 
@@ -205,11 +224,11 @@ def _run_production(stage: Stage, voice: Voice, request: MergeRequest) -> Finish
     return gitops(stage, voice, "run production", day=request.number + 1, desk=False, keep=14)
 
 
-def _read_tag(stage: Stage, production: Finished | None) -> str | None:
+def _read_tag(stage: Stage, request: MergeRequest, production: Finished | None) -> str | None:
     """Return the tag that production just made; an older document says nothing about a failure."""
-    if production is None or production.code:
+    if production is None or production.code or request.end is End.SKIPPED:
         return None
-    return str(read_document(stage.ci / ".gitops" / MODEL / "release.json")["tag"])
+    return str(read_document(stage.ci / ".gitops" / request.model / "release.json")["tag"])
 
 
 def find_problems(request: MergeRequest, checked: Checked) -> tuple[str, ...]:
@@ -243,7 +262,8 @@ def _production_problems(production: Finished | None) -> tuple[str, ...]:
 
 def _sentence(account: Account) -> str:
     wrong = "".join(f" NOT AS PROMISED: {problem}." for problem in account.problems)
-    released = f"Released as {account.released}, and it serves."
+    waived = "A person decided, and it is on record. " if account.request.waiver else ""
+    released = f"{waived}Released as {account.released}, and it serves."
     return (released if account.released else _SENTENCES[account.end]) + wrong
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shutil
 import subprocess
@@ -12,16 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
-from tests.demo.story import FIRST_YEARS, LATE_CAR, Data, MergeRequest
+from tests.demo.samples import CARS, CHANGES, ROOT, read_sample, write_rows
+from tests.demo.story import FIRST_YEARS, MergeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-DATA = "data/auto-mpg.csv"
 PYTHON = sys.executable
 _KEPT_VARIABLES = ("PATH", "LANG", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
@@ -103,6 +98,7 @@ def open_stage(root: Path, environ: Mapping[str, str]) -> Stage:
     shutil.rmtree(root, ignore_errors=True)
     for name in ("home", "remote", "desk"):
         (root / name).mkdir(parents=True)
+    (root / "home/.gitconfig").write_text("[user]\n    name = Ada\n    email = ada@example.com\n")
     stage = Stage(root=root, environ=make_environment(root, environ))
     stage.git("init", "--quiet", "--bare", "--initial-branch=main", str(stage.origin), cwd=root)
     stage.git("init", "--quiet", "--initial-branch=main", cwd=stage.desk)
@@ -148,27 +144,12 @@ def _write_first_files(stage: Stage) -> None:
 
 
 def _track_data(stage: Stage) -> None:
-    header, *cars = read_cars()
+    header, *cars = read_sample(CARS)
     year = header.index("year")
     first = [car for car in cars if int(car[year]) <= FIRST_YEARS]
-    write_cars(stage.desk / DATA, [header, *first])
-    stage.dvc("add", "--quiet", DATA)
+    write_rows(stage.desk / CARS, [header, *first])
+    stage.dvc("add", "--quiet", CARS)
     stage.dvc("push", "--quiet")
-
-
-def read_cars() -> list[list[str]]:
-    """Return header and rows of the sample data, from the remote that is committed with it."""
-    pointer = yaml.safe_load((ROOT / f"{DATA}.dvc").read_text("utf-8"))
-    md5 = pointer["outs"][0]["md5"]
-    text = (ROOT / "data/remote/files/md5" / md5[:2] / md5[2:]).read_text("utf-8")
-    return list(csv.reader(io.StringIO(text)))
-
-
-def write_cars(path: Path, cars: Sequence[Sequence[str]]) -> None:
-    """Write header and rows as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows(cars)
 
 
 def apply_merge_request(stage: Stage, request: MergeRequest) -> None:
@@ -179,6 +160,9 @@ def apply_merge_request(stage: Stage, request: MergeRequest) -> None:
     for name in request.own:
         (stage.desk / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, stage.desk / name)
-    if request.data is not Data.KEPT:
-        late = [LATE_CAR] if request.data is Data.FORGOTTEN else []
-        write_cars(stage.desk / DATA, [*read_cars(), *late])
+    if request.data in CHANGES:
+        name, make_rows, is_pushed = CHANGES[request.data]
+        write_rows(stage.desk / name, make_rows())
+        stage.dvc("add", "--quiet", name)
+        if is_pushed:
+            stage.dvc("push", "--quiet", name)

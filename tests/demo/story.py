@@ -1,4 +1,4 @@
-"""The story: eight merge requests, what each does, and how it must end."""
+"""The story: eleven merge requests, what each does, and how it must end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from enum import StrEnum
 # The toolkit's own example: the first merge request brings its pipeline, the fifth its model.
 PIPELINE = ("pipelines/fuel/pipeline.py",)
 MODEL = ("pipelines/fuel/train.py", "pipelines/fuel/params.yaml")
+WATER = tuple(f"pipelines/water/{name}" for name in ("pipeline.py", "train.py", "params.yaml"))
 
 FIRST_ROWS, ALL_ROWS = 91, 110  # held-out cars, before and after the later model years arrive
+TINY_ROWS, WATER_ROWS = 7, 990  # held-out cars of a fiftieth, and held-out water samples
 FIRST_YEARS = 79  # cars up to this model year are there from the beginning
 LATE_CAR = ("29.9", "4", "98", "68", "2110", "16", "82", "3", "isuzu i-mark")
 
@@ -30,6 +32,8 @@ class Data(StrEnum):
     KEPT = "kept"
     GROWN = "grown"  # later model years are added, and pushed with DVC
     FORGOTTEN = "forgotten"  # one more row, and `dvc push` forgotten
+    POINTLESS = "pointless"  # every number without its decimal point
+    FILLED = "filled"  # other data, whose gaps are filled by class
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +47,11 @@ class MergeRequest:
         tale: what the reader should know before it runs.
         end: how it must end, or the demo fails.
         finding: the rule that must have decided, empty where none has to.
-        rows: held-out cars that it must have been judged on, 0 where nothing is judged.
+        rows: held-out rows that it must have been judged on, 0 where nothing is judged.
         own: files taken from this repository instead of the folder.
         data: what happens to the data set.
+        model: the model that it is about.
+        waiver: why a person lets it pass although the gate does not, empty where nobody does.
     """
 
     number: int
@@ -57,6 +63,8 @@ class MergeRequest:
     rows: int = 0
     own: tuple[str, ...] = ()
     data: Data = Data.KEPT
+    model: str = "fuel"
+    waiver: str = ""
 
     @property
     def folder(self) -> str:
@@ -147,6 +155,42 @@ MERGE_REQUESTS = (
         title="Say how to ask the model",
         tale="Words only. Nothing runs, and the plan says why.",
         end=End.SKIPPED,
+    ),
+    MergeRequest(
+        number=9,
+        name="lost-points",
+        title="Export the data again",
+        tale="The same cars, exported on a laptop that writes decimals with a comma: 29.9 miles per "
+        "gallon became 299. The pointer changes by a few digits, as it does for good data.",
+        end=End.FAIL,
+        rows=ALL_ROWS,
+        finding="data.range.mpg",
+        data=Data.POINTLESS,
+    ),
+    MergeRequest(
+        number=10,
+        name="filled-gaps",
+        title="A second model: is the water fit to drink?",
+        tale="Other data, a classifier, and a recipe from the literature: fill each gap with the "
+        "mean of its class. F1 near 0.7 has been published this way; without it, 0.46. Which mean "
+        "a row gets is the answer, so no request could ever be filled like that.",
+        end=End.FAIL,
+        rows=WATER_ROWS,
+        finding="leak.imputed",
+        own=WATER,
+        data=Data.FILLED,
+        model="water",
+    ),
+    MergeRequest(
+        number=11,
+        name="tiny-holdout",
+        title="Hold back a fiftieth, learn from the rest",
+        tale="More cars to learn from, and seven to be judged on. The gate will not guess: a "
+        "person decides, in writing, and what was decided is part of the release.",
+        end=End.INCONCLUSIVE,
+        rows=TINY_ROWS,
+        finding="rmse.max",
+        waiver="the trees passed on 110 cars last week; a larger holdout follows",
     ),
 )
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.demo.play import Checked, find_problems
-from tests.demo.stage import HERE, ROOT, Stage, make_environment, open_stage
+from tests.demo.samples import CARS, ROOT, WATER, fill_gaps, lose_points, read_sample
+from tests.demo.stage import HERE, Stage, make_environment, open_stage
 from tests.demo.story import MERGE_REQUESTS, Data, End, MergeRequest
 from tests.demo.voice import Finished, Voice
 
@@ -63,6 +64,28 @@ def test_a_refusal_must_name_the_command_that_mends_it() -> None:
     mended = make_checked(End.REFUSED, 2, reason="not on the remote; dvc push data/auto-mpg.csv")
     assert not find_problems(REFUSED, mended)
     assert find_problems(REFUSED, make_checked(End.REFUSED, 2, reason="not on the remote"))
+
+
+def test_a_waiver_is_for_what_the_gate_cannot_tell() -> None:
+    (waived,) = [each for each in MERGE_REQUESTS if each.waiver]
+    assert waived.end is End.INCONCLUSIVE
+    assert not find_problems(
+        waived, make_checked(End.INCONCLUSIVE, 5, waived.finding, rows=waived.rows)
+    )
+
+
+def test_lost_points_change_numbers_and_leave_words_alone() -> None:
+    lost = lose_points([["acc", "hp", "name"], ["15.5", "?", "audi 100.5 ls"], ["12", "", "bmw"]])
+    assert lost == [["acc", "hp", "name"], ["155", "?", "audi 100.5 ls"], ["12", "", "bmw"]]
+
+
+def test_a_gap_is_filled_with_the_mean_of_its_class_and_nothing_else_changes() -> None:
+    filled = fill_gaps([["ph", "fit"], ["6", "0"], ["", "0"], ["7", "0"], ["9", "1"], ["", "1"]])
+    assert [row[0] for row in filled] == ["ph", "6", "6.5", "7", "9", "9.0"]
+
+
+def test_the_samples_are_the_committed_ones() -> None:
+    assert [len(read_sample(name)) for name in (CARS, WATER)] == [398, 3277]
 
 
 def test_nothing_of_the_machine_reaches_the_commands(tmp_path: Path) -> None:

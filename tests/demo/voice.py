@@ -81,7 +81,7 @@ class Voice:
 
     def outcome(self, word: str, sentence: str, seconds: float) -> None:
         """Print what came out of a merge request."""
-        mark = {"PASS": "✔", "SKIPPED": "·"}.get(word, "✘")
+        mark = {"PASS": "✔", "SKIPPED": "·", "INCONCLUSIVE": "?"}.get(word, "✘")
         told = textwrap.fill(
             f"{mark} {word} after {seconds:.1f} s. {sentence}", self._width, subsequent_indent="  "
         )
