@@ -23,11 +23,15 @@ _COMMANDS = (
     ("gate", "judge the last run against the policy of the target branch"),
     ("report", "write the last verdict for a reviewer: Markdown, HTML, terminal"),
     ("waive", "record who decides to release a model that did not pass, and why"),
+    ("note", "tell a merge request on GitLab: one note and one status"),
     ("release", "push a judged model, commit its pointer, tag it"),
     ("rollout", "serve a release beside the old one, compare row by row, switch"),
     ("rollback", "go back to an earlier release, in Git and in service"),
     ("status", "what should serve, what does serve, and where it comes from"),
     ("serve", "serve one model bundle with KServe's protocols"),
+    ("listen", "take GitLab's webhooks and start the gate's pipeline, kept outside a repository"),
+    ("doctor", "check this repository and its GitLab project, and say what to change"),
+    ("prepush", "before a push: is the changed data on its remote, and what will run?"),
 )
 
 _EPILOG = """\

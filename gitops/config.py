@@ -18,10 +18,11 @@ DEFAULT_MISSING = ("", "?", "NA", "NaN", "nan", "null")
 
 
 class Zone(StrEnum):
-    """Who wrote a result: a person's machine, unmerged code in CI, or a protected branch in CI."""
+    """Who wrote a result: a person's machine, unmerged code in CI, the gate beside it, a protected branch."""
 
     LOCAL = "local"
     UNTRUSTED = "untrusted"
+    JUDGED = "judged"
     PROTECTED = "protected"
 
 

@@ -119,6 +119,17 @@ class Plan:
         refused = any(model.action is Action.REFUSE for model in self.models)
         return refused or bool(self.refusals)
 
+    @property
+    def all_refusals(self) -> tuple[Refusal, ...]:
+        """Return every refusal once: of files, and of models where no file's says the same."""
+        own = (
+            Refusal(where=model.name, what=model.reason, hint=model.hint)
+            for model in self.models
+            if model.action is Action.REFUSE
+        )
+        told = [refusal.what for refusal in self.refusals]
+        return (*self.refusals, *(one for one in own if not any(w in one.what for w in told)))
+
 
 def make_fingerprint(model: ModelConfig, inputs: Inputs) -> str:
     """Return the digest of everything a result depends on; equal digests, equal results."""

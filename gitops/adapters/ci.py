@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitops.config import Zone
+from gitops.errors import InputError
+
+_PROPOSED = ("merge_request_event", "external_pull_request_event")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,62 @@ class CiContext:
     merge_request: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeRequestJob:
+    """What a job of a merge request's pipeline speaks for.
+
+    Attributes:
+        server: address of GitLab.
+        project: project of the merge request.
+        pipeline_project: project that the pipeline runs in; a fork's may run in the fork.
+        number: the merge request's.
+        commit: head of the source branch; a merged result's own commit is on no branch.
+        pipeline: the parent pipeline, which the merge request shows.
+        is_merged_result: the pipeline is of GitLab's own merge of both branches; it has no status
+            of `commit`.
+        link: address of the pipeline of this job, where its reports are.
+    """
+
+    server: str
+    project: int
+    pipeline_project: int
+    number: int
+    commit: str
+    pipeline: int
+    is_merged_result: bool
+    link: str
+
+
+def read_merge_request_job(environ: Mapping[str, str]) -> MergeRequestJob:
+    """Read which merge request a job speaks for; raise InputError when it speaks for none."""
+    own = environ.get("CI_PROJECT_ID", "")
+    found = {
+        "CI_SERVER_URL": environ.get("CI_SERVER_URL", ""),
+        "CI_PROJECT_ID": own,
+        "CI_MERGE_REQUEST_IID": environ.get("CI_MERGE_REQUEST_IID", ""),
+        "CI_MERGE_REQUEST_PROJECT_ID": environ.get("CI_MERGE_REQUEST_PROJECT_ID") or own,
+        "CI_PIPELINE_ID": environ.get("GITOPS_PIPELINE_ID") or environ.get("CI_PIPELINE_ID", ""),
+        "CI_COMMIT_SHA": environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA")
+        or environ.get("CI_COMMIT_SHA", ""),
+    }
+    for name, value in found.items():
+        if not value or (name.endswith("ID") and not (value.isascii() and value.isdigit())):
+            raise InputError(
+                f"{name} is {value!r}: this is no job of a merge request",
+                hint="at a desk, `gitops check` shows the same report",
+            )
+    return MergeRequestJob(
+        server=found["CI_SERVER_URL"],
+        project=int(found["CI_MERGE_REQUEST_PROJECT_ID"]),
+        pipeline_project=int(own),
+        number=int(found["CI_MERGE_REQUEST_IID"]),
+        commit=found["CI_COMMIT_SHA"],
+        pipeline=int(found["CI_PIPELINE_ID"]),
+        is_merged_result=found["CI_COMMIT_SHA"] != environ.get("CI_COMMIT_SHA"),
+        link=environ.get("CI_PIPELINE_URL", ""),
+    )
+
+
 def read_ci(environ: Mapping[str, str]) -> CiContext:
     """Read the predefined variables of GitLab CI."""
     if environ.get("GITLAB_CI") != "true":
@@ -32,14 +91,20 @@ def read_ci(environ: Mapping[str, str]) -> CiContext:
     number = environ.get("CI_MERGE_REQUEST_IID", "")
     project = environ.get("CI_MERGE_REQUEST_PROJECT_PATH", environ.get("CI_PROJECT_PATH", ""))
     return CiContext(
-        zone=_zone(environ, is_merge_request=bool(number)),
+        zone=_zone(environ),
         base=environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
         target_branch=environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME", ""),
         merge_request=f"{project}!{number}" if number else "",
     )
 
 
-def _zone(environ: Mapping[str, str], *, is_merge_request: bool) -> Zone:
-    """Only a pipeline of a protected ref that is no merge request runs reviewed code."""
-    protected = environ.get("CI_COMMIT_REF_PROTECTED") == "true"
-    return Zone.PROTECTED if protected and not is_merge_request else Zone.UNTRUSTED
+def _zone(environ: Mapping[str, str]) -> Zone:
+    """Only a pipeline of a protected ref that is no merge request runs reviewed code.
+
+    A child pipeline has another source than its parent, but the merge request's variables.
+    """
+    is_protected = environ.get("CI_COMMIT_REF_PROTECTED") == "true"
+    is_proposed = environ.get("CI_PIPELINE_SOURCE", "") in _PROPOSED or any(
+        value for name, value in environ.items() if name.startswith("CI_MERGE_REQUEST_")
+    )
+    return Zone.PROTECTED if is_protected and not is_proposed else Zone.UNTRUSTED

@@ -1,6 +1,7 @@
 """Judge the last run of each model, or of one, against the policy of the target branch.
 
-Writes verdict.json, junit.xml and metrics.txt beside the run document. Exit codes: 0 pass, 1 fail,
+In a merge request's pipeline the run is data: rows and champion are fetched anew, the bundle is
+scored anew. Writes verdict.json, junit.xml and metrics.txt beside the run document. Exit codes: 0 pass, 1 fail,
 5 the held-out rows cannot tell.
 """
 
@@ -17,27 +18,39 @@ from gitops.errors import ExitCode, InputError
 if TYPE_CHECKING:
     from gitops.flow.workspace import Workspace
     from gitops.gate.verdict import Verdict
+    from gitops.run import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --model and --target."""
     parser.add_argument("--model", action="append", metavar="NAME", help="only this model")
     parser.add_argument("--target", metavar="REV", help="branch whose policy decides")
+    parser.add_argument("--report", action="store_true", help="write the reports as well")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge, write the verdicts, print them; return the exit code of the worst."""
-    from gitops.flow.judging import judge_run, read_run, write_verdict
+    from gitops.flow.judging import judge_run, write_verdict
+    from gitops.flow.receiving import receive_run
     from gitops.flow.workspace import open_workspace
 
     workspace = open_workspace(Path.cwd(), os.environ, target=arguments.target)
     verdicts = []
     for name in find_judged(workspace, arguments.model, "run.json"):
-        verdict = judge_run(workspace, read_run(workspace, name))
-        write_verdict(workspace, verdict)
+        judged, run = receive_run(workspace, name, os.environ)
+        verdict = judge_run(judged, run)
+        write_verdict(judged, verdict)
         print_verdict(verdict)
+        if arguments.report:
+            _report(judged, run, verdict)
         verdicts.append(verdict)
     return exit_code(verdicts)
+
+
+def _report(workspace: Workspace, run: Run, verdict: Verdict) -> None:
+    from gitops.flow.reporting import find_plan, show_report
+
+    show_report(workspace, find_plan(workspace, run, os.environ), run, verdict)
 
 
 def find_judged(workspace: Workspace, only: list[str] | None, document: str) -> list[str]:

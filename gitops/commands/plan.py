@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what is compared with what."""
     add_comparison(parser)
     parser.add_argument("--json", action="store_true", help="print the plan document")
+    parser.add_argument(
+        "--child-pipeline", type=Path, metavar="FILE", help="write GitLab's child pipeline there"
+    )
 
 
 def add_comparison(parser: argparse.ArgumentParser) -> None:
@@ -38,15 +41,20 @@ def add_comparison(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Plan, write plan.json, print it; 2 when something is refused."""
+    """Plan, write plan.json, print it; 2 when something is refused and no child pipeline will say so."""
     from gitops.plan import plan_to_json, render_plan
 
-    _, plan = make(arguments)
+    workspace, plan = make(arguments)
+    is_told = False
+    if arguments.child_pipeline:
+        from gitops.flow.pipelining import write_child
+
+        is_told = write_child(workspace, plan, os.environ, arguments.child_pipeline)
     if arguments.json:
         print_json(plan_to_json(plan))
     else:
         sys.stdout.write("\n".join(render_plan(plan)) + "\n")
-    return ExitCode.BAD_INPUT if plan.is_refused else ExitCode.DONE
+    return ExitCode.BAD_INPUT if plan.is_refused and not is_told else ExitCode.DONE
 
 
 def make(arguments: argparse.Namespace) -> tuple[Workspace, Plan]:
@@ -58,7 +66,8 @@ def make(arguments: argparse.Namespace) -> tuple[Workspace, Plan]:
 
     workspace = open_workspace(Path.cwd(), os.environ, head=arguments.head, target=arguments.target)
     warn_uncommitted(workspace, arguments.head)
-    plan = plan_changes(workspace, find_base(workspace, os.environ, arguments.base))
+    base = find_base(workspace, os.environ, arguments.base)
+    plan = plan_changes(workspace, base)
     documents.write_document(workspace.folder / "plan.json", "plan", plan_to_json(plan))
     return workspace, plan
 

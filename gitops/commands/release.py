@@ -30,10 +30,12 @@ def run(arguments: argparse.Namespace) -> int:
     from gitops import log
     from gitops.flow.judging import read_verdict
     from gitops.flow.releasing import release_model, write_release
+    from gitops.flow.trust import require_reviewed
     from gitops.flow.waiving import read_today
     from gitops.flow.workspace import open_workspace
 
     workspace = open_workspace(Path.cwd(), os.environ, head=arguments.head)
+    require_reviewed(workspace.request)
     model = workspace.model(arguments.model)
     verdict = read_verdict(workspace, model.name)
     with log.section("release", f"Release {model.name}"):

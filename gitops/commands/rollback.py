@@ -31,9 +31,11 @@ def run(arguments: argparse.Namespace) -> int:
     from gitops.commands.rollout import deploy, render_rollout
     from gitops.flow.rollbacks import finish_rollback, roll_back
     from gitops.flow.rollouts import find_deployed
+    from gitops.flow.trust import require_reviewed
     from gitops.flow.workspace import open_workspace
 
     workspace = open_workspace(Path.cwd(), os.environ)
+    require_reviewed(workspace.request)
     model = find_deployed(workspace, arguments.model)
     done = roll_back(workspace, model, to=arguments.to, reason=arguments.reason, environ=os.environ)
     state = "commit" if done.release.created else "already at commit"

@@ -1,4 +1,4 @@
-"""Serve the release that the target branch carries, beside the one that serves now, then switch.
+"""Serve the release that the target branch carries, of one model or each, beside the old one, then switch.
 
 The new server must start, say who it is, and predict the held-out rows as the gate saw them. Until
 then, and whenever it fails, the old one keeps serving. The address stays the same.
@@ -10,10 +10,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops.errors import ExitCode
+from gitops.errors import ExitCode, GitopsError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from gitops.config import ModelConfig
     from gitops.flow.workspace import Workspace
@@ -22,20 +23,47 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the model, and --stop."""
-    parser.add_argument("model", metavar="MODEL", help="name of the model in gitops.yaml")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        help="name of the model in gitops.yaml (every released one)",
+    )
     parser.add_argument("--stop", action="store_true", help="end the service instead")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Roll out and write rollout.json, or stop what serves."""
-    from gitops import log
-    from gitops.flow.rollouts import find_deployed
+    """Roll out and write rollout.json, or stop what serves; return the worst exit code of all."""
+    from gitops.flow.rollouts import find_deployed, find_released
+    from gitops.flow.trust import require_reviewed
     from gitops.flow.workspace import open_workspace
 
     workspace = open_workspace(Path.cwd(), os.environ)
-    model = find_deployed(workspace, arguments.model)
-    if arguments.stop:
-        return _stop(workspace, model)
+    require_reviewed(workspace.request)
+    work = _stop if arguments.stop else _deploy
+    if arguments.model:
+        return work(workspace, find_deployed(workspace, arguments.model))
+    return max(
+        (_try(work, workspace, model) for model in find_released(workspace, os.environ)),
+        default=ExitCode.DONE,
+    )
+
+
+def _try(
+    work: Callable[[Workspace, ModelConfig], ExitCode], workspace: Workspace, model: ModelConfig
+) -> ExitCode:
+    """Do the work for one of several models: one that fails does not keep the others from serving."""
+    from gitops.commands.run import explain
+
+    try:
+        return work(workspace, model)
+    except GitopsError as error:
+        return explain(model.name, error)
+
+
+def _deploy(workspace: Workspace, model: ModelConfig) -> ExitCode:
+    from gitops import log
+
     log.say(render_rollout(deploy(workspace, model)))
     return ExitCode.DONE
 
@@ -62,7 +90,7 @@ def render_rollout(rollout: Rollout) -> str:
     return f"{identity.model} {identity.version} {state}: {rollout.url} ({proof})"
 
 
-def _stop(workspace: Workspace, model: ModelConfig) -> int:
+def _stop(workspace: Workspace, model: ModelConfig) -> ExitCode:
     from gitops import log
     from gitops.adapters.local_server import open_service
     from gitops.flow.rollouts import service_folder

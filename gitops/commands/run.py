@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the kind of pipeline and the options that say what to run."""
     parser.add_argument("kind", choices=("experimental", "production"))
     parser.add_argument("--model", action="append", metavar="NAME", help="only this model")
+    parser.add_argument(
+        "--no-rollout", action="store_true", help="production: end with the release"
+    )
     add_comparison(parser)
 
 
@@ -67,15 +70,22 @@ def _run_production(arguments: argparse.Namespace) -> int:
     codes = [ExitCode.DONE]
     for model in [workspace.model(name) for name in names]:
         try:
-            run_production(workspace, model, os.environ, today=read_today())
+            run_production(
+                workspace,
+                model,
+                os.environ,
+                today=read_today(),
+                with_rollout=not arguments.no_rollout,
+            )
         except GitopsError as error:
             if len(names) == 1:
                 raise
-            codes.append(_explain(model.name, error))
+            codes.append(explain(model.name, error))
     return max(codes)
 
 
-def _explain(model: str, error: GitopsError) -> ExitCode:
+def explain(model: str, error: GitopsError) -> ExitCode:
+    """Print why one of several models failed; return its exit code."""
     from gitops import log
 
     log.say(f"error: {model}: {error}" + (f"\nhint: {error.hint}" if error.hint else ""))

@@ -69,7 +69,7 @@ def finish_run(
         steps=steps,
     )
     with scorer or Scorer(workspace, workspace.model(name).target) as scores:
-        _score_comparisons(scores, run)
+        score_comparisons(scores, run)
     documents.write_document(workspace.document(name, "run.json"), "run", run_to_json(run))
     return run
 
@@ -193,7 +193,7 @@ def keep_result(
     return scores
 
 
-def _score_comparisons(scorer: Scorer, run: Run) -> None:
+def score_comparisons(scorer: Scorer, run: Run) -> None:
     """Score both models on both held-out sides and inspect them; what the store has stays as it is."""
     timer = log.Timer()
     bundles = [run.bundle, *([run.champion.bundle] if run.champion else [])]

@@ -37,6 +37,7 @@ from gitops.flow.records import find_release
 from gitops.flow.releasing import find_waiver, release_model, write_release
 from gitops.flow.reporting import show_report
 from gitops.flow.rollouts import roll_out, write_rollout
+from gitops.flow.trust import require_reviewed
 from gitops.flow.workspace import Workspace, request_from_json
 from gitops.gate.verdict import Outcome
 from gitops.manifest import parse_version
@@ -46,6 +47,7 @@ from gitops.rollout import Rollout
 
 T = TypeVar("T")
 _ERROR = "error.json"
+_WITH_ROLLOUT = "with_rollout"
 _ERRORS: dict[int, type[GitopsError]] = {
     int(kind.exit_code): kind for kind in (RefusedError, InputError, OutsideError, UndecidedError)
 }
@@ -63,31 +65,31 @@ class Shipment:
 
 
 def run_production(
-    workspace: Workspace, model: ModelConfig, environ: Mapping[str, str], *, today: date
+    workspace: Workspace,
+    model: ModelConfig,
+    environ: Mapping[str, str],
+    *,
+    today: date,
+    with_rollout: bool = True,
 ) -> None:
     """Bring one model's inputs at the head commit into production, or say why there is nothing to do.
+
+    Without a rollout it ends with the release: another job, with other credentials, serves it.
 
     Raises RefusedError or UndecidedError when the gate does not let it pass and no waiver counts on
     this day, and the error of whichever step failed.
     """
-    _refuse_untrusted(workspace)
+    require_reviewed(workspace.request)
     shipment = find_shipment(workspace, model)
     if shipment.rolled_back:
         log.note(model.name, "skip", shipment.reason)
     elif shipment.tag:
         log.note(model.name, "reuse", shipment.reason)
-        _roll_out(workspace, model, environ)
+        if with_rollout:
+            _roll_out(workspace, model, environ)
     else:
         log.note(model.name, "run", shipment.reason)
-        _run_pipeline(workspace, shipment, environ, today)
-
-
-def _refuse_untrusted(workspace: Workspace) -> None:
-    if workspace.request.zone is Zone.UNTRUSTED:
-        raise RefusedError(
-            "production runs on a protected branch only, and never in a merge request pipeline",
-            hint="merge first, and protect the target branch",
-        )
+        _run_pipeline(workspace, shipment, environ, today, with_rollout=with_rollout)
 
 
 def find_shipment(workspace: Workspace, model: ModelConfig) -> Shipment:
@@ -117,7 +119,12 @@ def find_shipment(workspace: Workspace, model: ModelConfig) -> Shipment:
 
 
 def _run_pipeline(
-    workspace: Workspace, shipment: Shipment, environ: Mapping[str, str], today: date
+    workspace: Workspace,
+    shipment: Shipment,
+    environ: Mapping[str, str],
+    today: date,
+    *,
+    with_rollout: bool,
 ) -> None:
     model = shipment.model
     error_file = workspace.document(model.name, _ERROR)
@@ -125,6 +132,7 @@ def _run_pipeline(
     with tempfile.TemporaryDirectory(prefix="gitops-production-") as folder:
         request = _make_request(workspace, shipment, Path(folder) / "sources")
         request["arguments"]["request"]["today"] = today.isoformat()
+        request["arguments"]["request"][_WITH_ROLLOUT] = with_rollout
         try:
             with log.section("production", f"production {model.name}"):
                 engine.run_pipeline(
@@ -209,7 +217,10 @@ def _release(request: Mapping[str, Any], key: str) -> str:
 
 
 def roll_out_release(request: Mapping[str, Any], *, tag: str) -> str:
-    """Serve a release; return where it answers: the body of the rollout step."""
+    """Serve a release; return where it answers, if this run serves: the body of the rollout step."""
+    if not request.get(_WITH_ROLLOUT, True):
+        log.say(f"rollout: {tag} is left to the next job")
+        return ""
     return _keeping_errors(request, lambda: _roll_out_tag(request, tag))
 
 

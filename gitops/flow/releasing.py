@@ -14,6 +14,7 @@ from gitops.adapters.store import copy_plain
 from gitops.config import CONFIG_PATH
 from gitops.errors import InputError, RefusedError
 from gitops.flow.inputs import pointer_candidates, read_inputs
+from gitops.flow.trust import require_reviewed
 from gitops.manifest import DataDigest, manifest_to_json
 from gitops.plan import Inputs, find_policy, make_fingerprint
 from gitops.release import (
@@ -69,6 +70,7 @@ def release_model(
         UndecidedError: the gate could not tell.
         OutsideError: a remote failed; nothing half done is visible, run it again.
     """
+    require_reviewed(workspace.request)
     candidate = _make_candidate(workspace, model, verdict, today)
     remote, question = make_remote(workspace, environ), make_question(workspace, model)
     target = read_target(remote, question)

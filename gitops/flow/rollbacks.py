@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gitops.adapters import documents, dvc
 from gitops.adapters.publish import Question, publish, read_target
 from gitops.flow.releasing import PUSH_TIMEOUT, make_remote
+from gitops.flow.trust import require_reviewed
 from gitops.pointer import parse_pointer
 from gitops.rollout import find_previous, find_registered, find_release, plan_rollback
 
@@ -42,6 +43,7 @@ def roll_back(
     What was decided is written down before anything is changed: killed and run again, "the previous
     release" still means the same one. `finish_rollback` forgets it.
     """
+    require_reviewed(workspace.request)
     remote, question = make_remote(workspace, environ), Question(config=model)
     target = read_target(remote, question)
     intent = _read_intent(workspace, model)

@@ -21,6 +21,7 @@ from gitops.errors import OutsideError, RefusedError
 from gitops.flow.preparing import HOLDOUT
 from gitops.flow.releasing import make_remote
 from gitops.flow.scoring import kept_scores, read_scores
+from gitops.flow.trust import require_reviewed
 from gitops.pointer import parse_pointer
 from gitops.release import Carried, Release
 from gitops.rollout import (
@@ -64,6 +65,13 @@ def find_deployed(workspace: Workspace, name: str) -> ModelConfig:
     return (workspace.target_config or workspace.config).model(name)
 
 
+def find_released(workspace: Workspace, environ: Mapping[str, str]) -> tuple[ModelConfig, ...]:
+    """Return the models that the target branch carries a release of, as it is right now."""
+    remote = make_remote(workspace, environ)
+    models = (workspace.target_config or workspace.config).models
+    return tuple(m for m in models if read_target(remote, Question(config=m)).carried)
+
+
 def service_folder(workspace: Workspace, model: ModelConfig) -> Path:
     """Return where the local engine keeps the state of a model's service."""
     return workspace.folder / "serve" / model.serve.name
@@ -99,6 +107,7 @@ def roll_out(
         RefusedError: the new server does not predict what the gate saw, or the bytes are others.
         OutsideError: the new server did not start, or a remote failed.
     """
+    require_reviewed(workspace.request)
     target = read_target(make_remote(workspace, environ), Question(config=model))
     carried, release = find_registered(target, model.name)
     if expected is None:

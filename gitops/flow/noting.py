@@ -1,0 +1,164 @@
+"""The documents of the gate come in; a merge request's one note and its commit's status say what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitops import log
+from gitops.adapters.ci import MergeRequestJob
+from gitops.errors import GitopsError, InputError
+from gitops.flow.judging import read_run, read_verdict
+from gitops.flow.reporting import NOTE, PICTURE
+from gitops.forge import CommitStatus, StatusState
+from gitops.gate.verdict import Outcome
+from gitops.note import Marker
+from gitops.plan import Refusal, show
+from gitops.report.overview import (
+    ModelReport,
+    find_worst,
+    render_overview,
+    render_refusals,
+    render_summary,
+)
+
+if TYPE_CHECKING:
+    from gitops.adapters.gitlab import Connection
+    from gitops.flow.workspace import Workspace
+    from gitops.plan import Plan
+
+SCOPE = "gitops"
+_LARGEST = 1 << 20
+# A verdict that cannot tell is neither red nor green: a red one would block the merge, a green one lie.
+_STATES = {
+    Outcome.PASS: StatusState.SUCCESS,
+    Outcome.INCONCLUSIVE: StatusState.SKIPPED,
+    Outcome.FAIL: StatusState.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a merge request is told: of each planned model, why others have nothing to say, what is refused."""
+
+    reports: tuple[ModelReport, ...]
+    skipped: tuple[tuple[str, str], ...]
+    refusals: tuple[Refusal, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """Return the verdict on all models together."""
+        return Outcome.FAIL if self.refusals else find_worst(self.reports)
+
+    @property
+    def summary(self) -> str:
+        """Return one line of plain text."""
+        places = ", ".join(refusal.where for refusal in self.refusals)
+        return f"refused: {show(places)}" if places else render_summary(self.reports)
+
+    def render(self, job: MergeRequestJob) -> str:
+        """Return the body of the note."""
+        if self.refusals:
+            return render_refusals(self.refusals, commit=job.commit, link=job.link)
+        return render_overview(self.reports, skipped=self.skipped, commit=job.commit, link=job.link)
+
+
+def read_message(workspace: Workspace, plan: Plan) -> Message:
+    """Read what the gate wrote about each planned model; what is missing or stale is no verdict."""
+    if plan.is_refused:
+        return Message(reports=(), skipped=(), refusals=plan.all_refusals)
+    planned = {model.name for model in plan.planned}
+    return Message(
+        reports=tuple(_read_report(workspace, name) for name in sorted(planned)),
+        skipped=tuple((m.name, m.reason) for m in plan.models if m.name not in planned),
+        refusals=(),
+    )
+
+
+def _read_report(workspace: Workspace, name: str) -> ModelReport:
+    """Return what the gate wrote about a model; what cannot be read, or is of another run, is nothing."""
+    missing = ModelReport(model=name, outcome=None)
+    text = workspace.document(name, NOTE)
+    if not (workspace.document(name, "verdict.json").exists() and text.exists()):
+        return missing
+    try:
+        verdict, run = read_verdict(workspace, name), read_run(workspace, name)
+        content = _read_text(text).decode("utf-8", "replace")
+    except InputError as error:
+        log.warn(f"{name} has no verdict: {error}")
+        return missing
+    if run.commit != workspace.request.head or run.fingerprint != verdict.fingerprint:
+        return missing
+    return ModelReport(model=name, outcome=verdict.outcome, text=content)
+
+
+def _read_text(path: Path) -> bytes:
+    if path.is_symlink() or path.stat().st_size > _LARGEST:
+        raise InputError("not a report of the gate: a link, or too large", where=str(path))
+    return path.read_bytes()
+
+
+def post_message(
+    connection: Connection, job: MergeRequestJob, workspace: Workspace, message: Message
+) -> None:
+    """Write the note, then set the status. Only the status is vital: a failed note is a warning.
+
+    Raises:
+        OutsideError: the status is not known to be set.
+    """
+    try:
+        _post_note(connection, job, _with_pictures(connection, job, workspace, message))
+    except GitopsError as error:
+        log.warn(f"the note was not written: {error}")
+    _set_status(connection, job, message)
+
+
+def _post_note(connection: Connection, job: MergeRequestJob, message: Message) -> None:
+    from gitops.adapters.gitlab import upsert_note
+
+    posted = upsert_note(
+        connection,
+        job.project,
+        job.number,
+        Marker(scope=SCOPE, order=job.pipeline),
+        message.render(job),
+        sha=job.commit,
+    )
+    log.say(f"note {posted.id} of !{job.number} is up to date")
+
+
+def _with_pictures(
+    connection: Connection, job: MergeRequestJob, workspace: Workspace, message: Message
+) -> Message:
+    """Upload each model's picture; a note without one still says everything."""
+    from gitops.adapters.gitlab import upload
+
+    def complete(report: ModelReport) -> ModelReport:
+        place = workspace.document(report.model, PICTURE)
+        if report.outcome is None or not place.exists():
+            return report
+        try:
+            name = f"{report.model}-predictions.svg"
+            shown = upload(connection, job.project, name, _read_text(place))
+        except GitopsError as error:
+            log.warn(f"the picture of {report.model} was not uploaded: {error}")
+            return report
+        return replace(report, picture=shown)
+
+    return replace(message, reports=tuple(complete(report) for report in message.reports))
+
+
+def _set_status(connection: Connection, job: MergeRequestJob, message: Message) -> None:
+    from gitops.adapters.gitlab import set_status
+
+    status = CommitStatus(
+        sha=job.commit,
+        name=SCOPE,
+        state=_STATES[message.outcome],
+        description=message.summary,
+        target_url=job.link,
+        pipeline_id=None if job.is_merged_result else job.pipeline,
+    )
+    set_status(connection, job.pipeline_project, status)
+    log.say(f"status {SCOPE} of {job.commit[:12]}: {status.state}: {status.description}")
