@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 
-.PHONY: help setup test demo lint types bench lock clean
+.PHONY: help setup test test-system demo lint types bench lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,7 +24,12 @@ $(VENV)/.ready: requirements.lock ci/bootstrap.lock pyproject.toml
 	touch $@
 
 test: setup ## Run the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/system $(PYTEST_ARGS)
+
+test-system: setup ## Run the pipelines with gitlab-ci-local; needs npm, and rsync or the right to install it
+	command -v rsync >/dev/null || { apt-get update -qq && apt-get install -y -qq rsync; }
+	npm ci --silent --no-fund --no-audit --prefix tests/system
+	GITOPS_SYSTEM=1 $(BIN)/python -m pytest tests/system
 
 demo: setup ## Play the main job: eleven merge requests, real data, a served model
 	$(BIN)/python -m tests.demo

@@ -30,12 +30,17 @@ CORE = (
     "table",
     "run",
     "plan",
+    "child",
     "gate",
     "waiver",
     "manifest",
     "release",
     "rollout",
     "report",
+    "forge",
+    "note",
+    "webhook",
+    "doctor",
 )
 LAYERS = ("core", "serving", "adapters", "flow", "commands", "cli")
 PURE_LIBRARIES = {"numpy", "yaml"}
@@ -50,6 +55,8 @@ OWNERS = {
     "sklearn": {"gitops.serving", "pipelines"},
     "skops": {"gitops.serving"},
     "pandas": {"gitops.serving", "pipelines"},
+    "gitlab": {"gitops.adapters.gitlab"},
+    "requests": {"gitops.adapters.gitlab"},
 }
 FORBIDDEN_MODULES = {"pickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"}
 # Methods of GitPython's own runner; any other attribute would be a git command.

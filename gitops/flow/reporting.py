@@ -39,8 +39,9 @@ def show_report(workspace: Workspace, plan: Plan | None, run: Run, verdict: Verd
     waiver = _describe_waiver(workspace, verdict)
     page = make_page(workspace, plan, run, verdict, commands, waiver=waiver)
     write_report(page, workspace.folder / run.model)
-    if page.points is not None:
-        documents.write_file(workspace.document(run.model, PICTURE), render_figure(page.points))
+    figure = render_figure(page.points) if page.points else ""
+    if figure:
+        documents.write_file(workspace.document(run.model, PICTURE), figure)
     width = min(shutil.get_terminal_size((80, 24)).columns, 100)
     sys.stdout.write(render_terminal(page, colour=log.has_colour(sys.stdout), width=width) + "\n")
     log.say(f"report: {_relative(workspace, run.model)}")
