@@ -183,6 +183,14 @@ def test_an_upload_comes_back_as_markdown(stage: Stage, connection: gitlab.Conne
     assert stored["size"] == 4
 
 
+def test_the_state_of_the_fake_can_be_read_after_an_upload(
+    stage: Stage, connection: gitlab.Connection
+) -> None:
+    gitlab.upload(connection, PATH, "rows.png", b"\x89PNG")
+    with urllib.request.urlopen(f"{stage.fake.url}/_fake/state") as answer:
+        assert json.load(answer)["projects"][PATH]["uploads"]
+
+
 def test_an_upload_is_repeated_only_when_it_was_refused(
     stage: Stage, connection: gitlab.Connection
 ) -> None:
