@@ -36,7 +36,7 @@ def check_data(evidence: Evidence, rows: Rows, policy: Policy) -> tuple[Finding,
         _check_unlabelled(profile, evidence.target),
     )
     declared = check_declared(profile, rule)
-    if _is_unchanged(evidence):
+    if _is_unchanged(evidence, profile):
         unchanged = Finding(
             rule="data.unchanged",
             outcome=Outcome.PASS,
@@ -54,10 +54,10 @@ def _miss_profile(rule: DataRule) -> Finding:
     return Finding(rule="data.profile", outcome=outcome, reason=reason, severity=rule.severity)
 
 
-def _is_unchanged(evidence: Evidence) -> bool:
-    profile, old = evidence.profile, evidence.champion_profile
+def _is_unchanged(evidence: Evidence, profile: DataProfile) -> bool:
+    old = evidence.champion_profile
     if old is not None:
-        return profile is not None and bool(old.data) and old.data == profile.data
+        return old.data == profile.data != ""
     return bool(evidence.champion) and evidence.earlier is None
 
 

@@ -127,7 +127,8 @@ def _find_scale(before: Array, after: Array) -> str:
 def _find_lost_decimals(before: Array, after: Array) -> str:
     had = float((before % 1 != 0).mean())
     then, now = float(np.median(np.abs(before))), float(np.median(np.abs(after)))
-    if had < _LEAST_DECIMALS or (after % 1 != 0).any() or now < _LEAST_GROWTH * then:
+    grew = now > then and now >= _LEAST_GROWTH * then
+    if had < _LEAST_DECIMALS or (after % 1 != 0).any() or not grew:
         return ""
     return (
         f"had decimals in {percent(had)} of its values and has none now, and its median went from "

@@ -90,5 +90,5 @@ def _canonical(text: str) -> str:
     """Write an allowed number as the profile writes it: gitops.yaml may say 2.0 for 2."""
     try:
         return name_value(float(text))
-    except (ValueError, OverflowError):
+    except ValueError:
         return text

@@ -12,7 +12,7 @@ from gitops.config import Task
 from gitops.gate.catalogue import find_metric
 from gitops.gate.evidence import Comparison, Evidence, Predictions, Rows, join_rows
 from gitops.gate.metrics import Metric, measure
-from gitops.policy import MetricRule, Policy, Severity
+from gitops.policy import Policy, Severity, Tolerance
 from gitops.run import Scores
 
 if TYPE_CHECKING:
@@ -89,10 +89,11 @@ def _compare_champion(
 ) -> Iterator[Mutant]:
     noise = random.standard_normal(champion.shape)
     for rule in policy.metrics:
-        if rule.severity is Severity.BLOCK and rule.max_regression is not None:
+        tolerance = rule.max_regression
+        if rule.severity is Severity.BLOCK and tolerance is not None:
             metric = find_metric(rule, evidence, rows)
             if isinstance(metric, Metric):
-                noisy = _add_noise(metric, rule, rows, champion, noise)
+                noisy = _add_noise(metric, tolerance, rows, champion, noise)
                 words = f"the champion with noise that costs twice what {metric.name} tolerates"
                 yield Mutant(name="noise", words=words, draws=(_predict(rows, noisy),))
             break
@@ -104,12 +105,11 @@ def _compare_champion(
 
 
 def _add_noise(
-    metric: Metric, rule: MetricRule, rows: Rows, champion: Array, noise: Array
+    metric: Metric, tolerance: Tolerance, rows: Rows, champion: Array, noise: Array
 ) -> Array:
     """Return the champion's predictions with the least noise that costs twice the tolerance."""
-    tolerance, own = rule.max_regression, measure(metric, rows.actual, champion)
-    amount = tolerance.amount if tolerance else 0.0
-    allowed = amount * abs(own) if tolerance and tolerance.relative else amount
+    own = measure(metric, rows.actual, champion)
+    allowed = tolerance.amount * (abs(own) if tolerance.relative else 1)
     wanted = max(2 * allowed, 0.01 * abs(own))
     disturb = _disturb_number if champion.ndim == 1 else _disturb_chances
     unit = float(np.std(rows.actual)) if champion.ndim == 1 else 1.0

@@ -95,7 +95,7 @@ def compare_shares(hits: int, rows: int, other_hits: int, other_rows: int) -> fl
         term = math.exp(logarithm - _choose(total, rows))
         tail += term
         # The terms rise to the mean and fall from there on.
-        if term < _NEGLIGIBLE * tail or (term == 0 and count * total > marked * rows):
+        if count * total > marked * rows and term <= _NEGLIGIBLE * tail:
             break
     return min(1.0, tail)
 

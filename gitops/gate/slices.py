@@ -244,9 +244,10 @@ def _show(part: Part, metric: Metric, rule: SliceRule, pair: Pair) -> Finding:
         if not find_obstacle(metric, pair.actual, predicted)
     }
     numbers = "".join(f", {name} {figure(value)}" for name, value in values.items())
+    verb = "is" if len(part.places) == 1 else "are"
     reason = (
-        f"where {part.description}, {count_rows(len(part.places))} are shown and not judged (fewer "
-        f"than {rule.min_rows}): {metric.name}{numbers or ' has no value there'}"
+        f"where {part.description}, {count_rows(len(part.places))} {verb} shown and not judged "
+        f"(fewer than {rule.min_rows}): {metric.name}{numbers or ' has no value there'}"
     ).replace(f"{metric.name}, ", f"{metric.name} ")
     finding = _make_finding(part, metric, rule, Outcome.NOT_APPLICABLE, reason)
     return replace(finding, candidate=values.get("candidate"), champion=values.get("champion"))
