@@ -86,6 +86,8 @@ class MergeRequest:
     Attributes:
         sha: head of the source branch; changes with every push.
         source_project: None when the fork was deleted.
+        merge_commit: what it was merged as, if it was and such a commit was made; else empty.
+        squash_commit: what its commits were squashed to; else empty.
     """
 
     iid: int
@@ -99,6 +101,8 @@ class MergeRequest:
     labels: tuple[str, ...]
     is_draft: bool
     web_url: str
+    merge_commit: str = ""
+    squash_commit: str = ""
 
     @property
     def is_open(self) -> bool:

@@ -18,6 +18,8 @@ from gitops.strict_json import as_list, as_object, as_text, check_keys, check_ve
 
 SCHEMA_VERSION = 1
 WAIVER_LIMIT = 1 << 18
+# How long a decision counts unless it says otherwise.
+VALID_DAYS = 30
 
 _LINE_LENGTH = 300
 _DIGEST = "sha256:[0-9a-f]{64}"
@@ -154,11 +156,11 @@ def _make_waived(verdict: Verdict) -> WaivedVerdict:
         champion=verdict.champion,
         policy=verdict.policy,
         rows=verdict.rows,
-        findings=_list_refused(verdict),
+        findings=list_refused(verdict),
     )
 
 
-def _list_refused(verdict: Verdict) -> tuple[str, ...]:
+def list_refused(verdict: Verdict) -> tuple[str, ...]:
     """Return the rules that kept the verdict from passing."""
     refused = (Outcome.FAIL, Outcome.INCONCLUSIVE)
     blocking = [f for f in verdict.findings if f.severity is Severity.BLOCK]

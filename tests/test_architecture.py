@@ -38,6 +38,7 @@ CORE = (
     "rollout",
     "report",
     "forge",
+    "forge_waiver",
     "note",
     "webhook",
     "doctor",

@@ -54,6 +54,27 @@ class MergeRequestJob:
     link: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectJob:
+    """Where a job of any pipeline runs: the address of GitLab, and the id of the project."""
+
+    server: str
+    project: int
+
+
+def read_project_job(environ: Mapping[str, str]) -> ProjectJob | None:
+    """Read where a job runs; None outside GitLab CI. Raises InputError when the job does not know."""
+    if environ.get("GITLAB_CI") != "true":
+        return None
+    server, project = environ.get("CI_SERVER_URL", ""), environ.get("CI_PROJECT_ID", "")
+    if not server or not (project.isascii() and project.isdigit()):
+        raise InputError(
+            f"CI_SERVER_URL is {server!r} and CI_PROJECT_ID is {project!r}: no GitLab sets that",
+            hint="leave the predefined variables of GitLab CI as they are",
+        )
+    return ProjectJob(server=server, project=int(project))
+
+
 def read_merge_request_job(environ: Mapping[str, str]) -> MergeRequestJob:
     """Read which merge request a job speaks for; raise InputError when it speaks for none."""
     own = environ.get("CI_PROJECT_ID", "")

@@ -2,9 +2,9 @@
 
 Reads the documents of the gate as they are and judges nothing. The token comes from
 GITOPS_GITLAB_TOKEN, or from the file that GITOPS_GITLAB_TOKEN_FILE names; without one, as in the
-pipeline of a fork, the note is printed. Exit codes: 0 pass or nothing to run, 1 fail or no verdict,
-2 the plan refuses something, 5 undecided; a note that was not written does not change them. 4: the
-status was not set.
+pipeline of a fork, the note is printed. Exit codes: 0 pass, waived on GitLab or nothing to run, 1
+fail or no verdict, 2 the plan refuses something, 5 undecided; a note that was not written does not
+change them. 4: the status was not set, or GitLab did not tell whether somebody waives the verdict.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     from gitops.adapters.gitlab import connect
 
     with connect(job.server, token) as connection:
-        post_message(connection, job, workspace, message)
-    return _exit_code(message)
+        posted = post_message(connection, job, workspace, message)
+    return _exit_code(posted)
 
 
 def _print(message: Message, job: MergeRequestJob) -> int:
@@ -65,5 +65,7 @@ def _exit_code(message: Message) -> int:
 
     if message.refusals:
         return ExitCode.BAD_INPUT
+    if message.waived_by:
+        return ExitCode.DONE
     codes = {Outcome.PASS: ExitCode.DONE, Outcome.INCONCLUSIVE: ExitCode.UNDECIDED}
     return codes.get(message.outcome, ExitCode.GATE_SAID_NO)

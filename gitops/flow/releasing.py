@@ -13,12 +13,14 @@ from gitops.adapters.publish import GitRemote, Question, publish, read_origin, r
 from gitops.adapters.store import copy_plain
 from gitops.config import CONFIG_PATH
 from gitops.errors import InputError, RefusedError
+from gitops.flow.forge_waiving import add_forge_waiver
 from gitops.flow.inputs import pointer_candidates, read_inputs
 from gitops.flow.trust import require_reviewed
 from gitops.manifest import DataDigest, manifest_to_json
 from gitops.plan import Inputs, find_policy, make_fingerprint
 from gitops.release import (
     Candidate,
+    PlannedCommit,
     Release,
     ReleaseStep,
     StepCallback,
@@ -28,7 +30,7 @@ from gitops.release import (
     ignore_step,
     plan_release,
 )
-from gitops.waiver import Waiver, WaiverFile, make_waiver_path
+from gitops.waiver import Waiver, WaiverFile, make_waiver_path, weigh_waivers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,9 +61,9 @@ def release_model(
         workspace: repository, head and DVC remote.
         model: what to release, as the head commit defines it.
         verdict: on exactly this code, data, policy, champion and bundle; one that passes, or that
-            a waiver on the target branch speaks for.
+            a waiver on the target branch, or on its merge request on GitLab, speaks for.
         bundle: folder with the bundle's bytes.
-        environ: environment for git; credentials come from there.
+        environ: environment for git and of the CI job; credentials come from there.
         today: the day on which a waiver has to count.
         on_step: called after each step.
 
@@ -74,7 +76,7 @@ def release_model(
     candidate = _make_candidate(workspace, model, verdict, today)
     remote, question = make_remote(workspace, environ), make_question(workspace, model)
     target = read_target(remote, question)
-    known = plan_release(candidate, _add_unmerged(workspace, candidate, target))
+    known = plan_release(candidate, _add_waivers(workspace, candidate, target, environ))
     if isinstance(known, Release):
         return known
     with tempfile.TemporaryDirectory(prefix="gitops-release-") as scratch:
@@ -82,7 +84,12 @@ def release_model(
         on_step(ReleaseStep.VERIFIED)
         pointer, content = _store_bytes(workspace, model, copy, on_step)
     complete = replace(candidate, pointer=content, pointer_md5=pointer.md5)
-    return publish(remote, question, lambda now: plan_release(complete, now), on_step=on_step)
+
+    def plan(now: Target) -> PlannedCommit | Release:
+        # Asked again right before each push: a waiver may have been taken back meanwhile.
+        return plan_release(complete, _add_waivers(workspace, complete, now, environ))
+
+    return publish(remote, question, plan, on_step=on_step)
 
 
 def find_waiver(
@@ -93,16 +100,29 @@ def find_waiver(
     environ: Mapping[str, str],
     today: date,
 ) -> Waiver:
-    """Return the waiver on the target branch that lets a verdict through which does not pass.
+    """Return the waiver, on the target branch or GitLab, that lets a verdict through which does not pass.
 
     Raises like `release_model` when there is none.
     """
     candidate = _make_candidate(workspace, model, verdict, today)
     target = read_target(make_remote(workspace, environ), make_question(workspace, model))
-    waiver = check_verdict(candidate, _add_unmerged(workspace, candidate, target).waivers)
+    waiver = check_verdict(candidate, _add_waivers(workspace, candidate, target, environ).waivers)
     if waiver is None:
         raise InputError(f"the verdict on {model.name} passes: it needs no waiver")
     return waiver
+
+
+def _add_waivers(
+    workspace: Workspace, candidate: Candidate, target: Target, environ: Mapping[str, str]
+) -> Target:
+    """Add what is said outside the target branch, unless nothing hangs on it."""
+    complete = _add_unmerged(workspace, candidate, target)
+    carried = target.carried
+    if carried is not None and carried.manifest.release == candidate.release:
+        return complete
+    if weigh_waivers(target.waivers, candidate.verdict, today=candidate.today).waiver is not None:
+        return complete
+    return add_forge_waiver(workspace, candidate, complete, environ)
 
 
 def _add_unmerged(workspace: Workspace, candidate: Candidate, target: Target) -> Target:

@@ -20,6 +20,7 @@ from gitops.plan import make_fingerprint
 from gitops.pointer import make_parents
 from gitops.release import check_bound
 from gitops.waiver import (
+    VALID_DAYS,
     WAIVER_LIMIT,
     Waiver,
     WaiverFile,
@@ -32,8 +33,6 @@ from gitops.waiver import (
     waiver_to_json,
     weigh_waivers,
 )
-
-VALID_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

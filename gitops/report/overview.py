@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _URGENCY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 _LINK = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'*+,;=%-]+")
+_WAIVER = 800
 NO_VERDICT = "its job ended before the gate could judge it"
 
 
@@ -29,12 +30,16 @@ class ModelReport:
         outcome: the verdict, None when the gate did not come to one.
         text: the Markdown of its report, as the renderer wrote it; empty without a verdict.
         picture: Markdown of its picture among the project's uploads, or empty.
+        waiver: who waives its verdict on GitLab, or what has to happen for that; plain text.
+        waived_by: user who does, such as `@mara`; empty when nobody does.
     """
 
     model: str
     outcome: Outcome | None
     text: str = ""
     picture: str = ""
+    waiver: str = ""
+    waived_by: str = ""
 
 
 def find_worst(reports: Sequence[ModelReport]) -> Outcome:
@@ -94,7 +99,8 @@ def _render_model(report: ModelReport, *, alone: bool) -> str:
     if report.outcome is None:
         return f"{title}❌ **NO VERDICT** for {render_code(report.model)}: {NO_VERDICT}."
     picture = f"\n\n{report.picture}" if report.picture else ""
-    return f"{title}{report.text.rstrip()}{picture}"
+    waiver = f"\n\n{render_prose(report.waiver, limit=_WAIVER)}" if report.waiver else ""
+    return f"{title}{report.text.rstrip()}{waiver}{picture}"
 
 
 def _render_origin(commit: str, link: str) -> str:

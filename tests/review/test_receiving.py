@@ -48,8 +48,12 @@ def test_scores_and_rows_that_an_artifact_brings_are_not_looked_at(
 
 
 def test_a_champion_that_the_run_claims_is_not_believed(desk: Desk) -> None:
-    champion = {"version": "fuel@v9.0.0", "commit": "a" * 40,
-        "source": "a" * 40, "bundle": "sha256:" + "b" * 64}
+    champion = {
+        "version": "fuel@v9.0.0",
+        "commit": "a" * 40,
+        "source": "a" * 40,
+        "bundle": "sha256:" + "b" * 64,
+    }
     desk.change("run.json", champion={**champion, "holdout": "sha256:" + "c" * 64})
     _, run = receive_run(desk.open(), "fuel", desk.environ)
     assert run.champion is None

@@ -90,6 +90,8 @@ def parse_merge_request(raw: Any) -> MergeRequest:
         labels=tuple(_get(raw, "labels", list)),
         is_draft=_find(raw, "draft", bool) or False,
         web_url=_get(raw, "web_url", str),
+        merge_commit=_find(raw, "merge_commit_sha", str) or "",
+        squash_commit=_find(raw, "squash_commit_sha", str) or "",
     )
 
 
