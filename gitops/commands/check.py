@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from gitops.commands import plan as planning
 from gitops.commands.gate import exit_code
-from gitops.commands.run import run_planned
-from gitops.errors import ExitCode
+from gitops.commands.run import for_each_planned
 
 if TYPE_CHECKING:
     from gitops.flow.workspace import Workspace
@@ -31,10 +30,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Check every planned model; return the exit code of the worst verdict."""
     workspace, plan = planning.make(arguments)
     planning.say_plan(plan)
-    if plan.is_refused:
-        return ExitCode.BAD_INPUT
-    runs = run_planned(workspace, plan, arguments.model)
-    return exit_code([_judge_and_report(workspace, plan, each) for each in runs])
+    return for_each_planned(
+        workspace,
+        plan,
+        arguments.model,
+        lambda run: exit_code(_judge_and_report(workspace, plan, run)),
+    )
 
 
 def _judge_and_report(workspace: Workspace, plan: Plan, run: Run) -> Verdict:

@@ -1,18 +1,18 @@
 """Judge the last run of each model, or of one, against the policy of the target branch.
 
 In a merge request's pipeline the run is data: rows and champion are fetched anew, the bundle is
-scored anew. Writes verdict.json, junit.xml and metrics.txt beside the run document. Exit codes: 0 pass, 1 fail,
-5 the held-out rows cannot tell.
+scored anew. Writes verdict.json, junit.xml and metrics.txt beside the run document. Exit codes:
+0 pass, 1 fail, 5 the held-out rows cannot tell.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitops.commands.each import for_each
 from gitops.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
@@ -35,16 +35,17 @@ def run(arguments: argparse.Namespace) -> int:
     from gitops.flow.workspace import open_workspace
 
     workspace = open_workspace(Path.cwd(), os.environ, target=arguments.target)
-    verdicts = []
-    for name in find_judged(workspace, arguments.model, "run.json"):
+
+    def judge(name: str) -> int:
         judged, run = receive_run(workspace, name, os.environ)
         verdict = judge_run(judged, run)
         write_verdict(judged, verdict)
         print_verdict(verdict)
         if arguments.report:
             _report(judged, run, verdict)
-        verdicts.append(verdict)
-    return exit_code(verdicts)
+        return exit_code(verdict)
+
+    return for_each(find_judged(workspace, arguments.model, "run.json"), judge)
 
 
 def _report(workspace: Workspace, run: Run, verdict: Verdict) -> None:
@@ -74,13 +75,9 @@ def print_verdict(verdict: Verdict) -> None:
     log.say(f"{verdict.model}: {verdict.outcome}: {show(verdict.reason)}")
 
 
-def exit_code(verdicts: Iterable[Verdict]) -> int:
-    """Return the exit code of the worst verdict; none at all is done."""
+def exit_code(verdict: Verdict) -> int:
+    """Return the exit code of a verdict."""
     from gitops.gate.verdict import Outcome
 
-    outcomes = {verdict.outcome for verdict in verdicts}
-    if Outcome.FAIL in outcomes:
-        return ExitCode.GATE_SAID_NO
-    if outcomes - {Outcome.PASS}:
-        return ExitCode.UNDECIDED
-    return ExitCode.DONE
+    codes = {Outcome.PASS: ExitCode.DONE, Outcome.FAIL: ExitCode.GATE_SAID_NO}
+    return codes.get(verdict.outcome, ExitCode.UNDECIDED)

@@ -10,6 +10,7 @@ import argparse
 import os
 from pathlib import Path
 
+from gitops.commands.each import for_each
 from gitops.commands.gate import exit_code, find_judged
 
 
@@ -26,4 +27,4 @@ def run(arguments: argparse.Namespace) -> int:
 
     workspace = open_workspace(Path.cwd(), os.environ, target=arguments.target)
     names = find_judged(workspace, arguments.model, "verdict.json")
-    return exit_code([report_model(workspace, name) for name in names])
+    return for_each(names, lambda name: exit_code(report_model(workspace, name)))

@@ -10,11 +10,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops.errors import ExitCode, GitopsError
+from gitops.commands.each import for_each
+from gitops.errors import ExitCode
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from gitops.config import ModelConfig
     from gitops.flow.workspace import Workspace
@@ -41,24 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     workspace = open_workspace(Path.cwd(), os.environ)
     require_reviewed(workspace.request)
     work = _stop if arguments.stop else _deploy
-    if arguments.model:
-        return work(workspace, find_deployed(workspace, arguments.model))
-    return max(
-        (_try(work, workspace, model) for model in find_released(workspace, os.environ)),
-        default=ExitCode.DONE,
-    )
-
-
-def _try(
-    work: Callable[[Workspace, ModelConfig], ExitCode], workspace: Workspace, model: ModelConfig
-) -> ExitCode:
-    """Do the work for one of several models: one that fails does not keep the others from serving."""
-    from gitops.commands.run import explain
-
-    try:
-        return work(workspace, model)
-    except GitopsError as error:
-        return explain(model.name, error)
+    released = [] if arguments.model else find_released(workspace, os.environ)
+    names = [arguments.model] if arguments.model else [model.name for model in released]
+    return for_each(names, lambda name: work(workspace, find_deployed(workspace, name)))
 
 
 def _deploy(workspace: Workspace, model: ModelConfig) -> ExitCode:

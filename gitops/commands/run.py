@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gitops.commands.each import for_each
 from gitops.commands.plan import add_comparison, make, say_plan
-from gitops.errors import ExitCode, GitopsError
+from gitops.errors import ExitCode
 
 if TYPE_CHECKING:
     from gitops.flow.workspace import Workspace
@@ -40,53 +42,38 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_planned(arguments: argparse.Namespace) -> int:
     workspace, plan = make(arguments)
     say_plan(plan)
-    if plan.is_refused:
-        return ExitCode.BAD_INPUT
-    run_planned(workspace, plan, arguments.model)
-    return ExitCode.DONE
+    return for_each_planned(workspace, plan, arguments.model, lambda _: ExitCode.DONE)
 
 
-def run_planned(workspace: Workspace, plan: Plan, only: list[str] | None = None) -> list[Run]:
-    """Run every planned model, or those of `only` among them."""
+def for_each_planned(
+    workspace: Workspace, plan: Plan, only: list[str] | None, then: Callable[[Run], int]
+) -> int:
+    """Run every planned model, or those of `only` among them, and go on with each run."""
     from gitops.flow.experiment import run_experiment
 
     for name in only or ():
         workspace.model(name)
-    chosen = [planned for planned in plan.planned if not only or planned.name in only]
-    return [run_experiment(workspace, planned, plan.base, os.environ) for planned in chosen]
+    if plan.is_refused:
+        return ExitCode.BAD_INPUT
+    chosen = {one.name: one for one in plan.planned if not only or one.name in only}
+    return for_each(
+        list(chosen),
+        lambda name: then(run_experiment(workspace, chosen[name], plan.base, os.environ)),
+    )
 
 
 def _run_production(arguments: argparse.Namespace) -> int:
-    """Bring every model, or those named, into production; the worst exit code of all is returned.
-
-    One model that fails does not keep the others from being released.
-    """
+    """Bring every model, or those named, into production."""
     from gitops.flow.production import run_production
     from gitops.flow.waiving import read_today
     from gitops.flow.workspace import open_workspace
 
     workspace = open_workspace(Path.cwd(), os.environ, head=arguments.head, target=arguments.target)
-    names = arguments.model or [model.name for model in workspace.config.models]
-    codes = [ExitCode.DONE]
-    for model in [workspace.model(name) for name in names]:
-        try:
-            run_production(
-                workspace,
-                model,
-                os.environ,
-                today=read_today(),
-                with_rollout=not arguments.no_rollout,
-            )
-        except GitopsError as error:
-            if len(names) == 1:
-                raise
-            codes.append(explain(model.name, error))
-    return max(codes)
+    today, with_rollout = read_today(), not arguments.no_rollout
 
+    def work(name: str) -> int:
+        model = workspace.model(name)
+        run_production(workspace, model, os.environ, today=today, with_rollout=with_rollout)
+        return ExitCode.DONE
 
-def explain(model: str, error: GitopsError) -> ExitCode:
-    """Print why one of several models failed; return its exit code."""
-    from gitops import log
-
-    log.say(f"error: {model}: {error}" + (f"\nhint: {error.hint}" if error.hint else ""))
-    return error.exit_code
+    return for_each(arguments.model or [model.name for model in workspace.config.models], work)
