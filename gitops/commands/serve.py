@@ -1,4 +1,12 @@
-"""A bundle comes in; a KServe server that answers with it goes up, until it is stopped."""
+r"""Serve one model bundle behind KServe's V1 and V2 protocols, until it is stopped.
+
+    curl -d '{"instances": [{"wght": 2448, "year": 76}]}' \
+        http://127.0.0.1:8080/v1/models/fuel:predict
+
+Rows are named fields, or arrays in the order of the signature; null is a missing value. Wrong input
+gets a 4xx with the field and the row. Every answer names the model's version and commit.
+/v2/models/NAME shows the signature, /metrics is for Prometheus. SIGTERM ends it gracefully.
+"""
 
 from __future__ import annotations
 
