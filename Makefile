@@ -29,7 +29,7 @@ test: setup ## Run the whole test suite
 test-system: setup ## Run the pipelines with gitlab-ci-local; needs npm, and rsync or the right to install it
 	command -v rsync >/dev/null || { apt-get update -qq && apt-get install -y -qq rsync; }
 	npm ci --silent --no-fund --no-audit --prefix tests/system
-	GITOPS_SYSTEM=1 $(BIN)/python -m pytest tests/system
+	$(BIN)/python -m pytest tests/system
 
 demo: setup ## Play the main job: eleven merge requests, real data, a served model
 	$(BIN)/python -m tests.demo

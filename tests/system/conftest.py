@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,15 +9,14 @@ import pytest
 from tests.fake_gitlab import serve_fake_gitlab
 from tests.system.laboratory import Laboratory, find_runner, make_laboratory
 
-NEEDS = "gitlab-ci-local is not installed: npm ci --prefix tests/system"
+NEEDS = "gitlab-ci-local is not installed: make test-system"
 
 
 @pytest.fixture(scope="module")
 def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     """One project; afterwards every request was a valid one, and nothing goes on running."""
     if find_runner() is None:
-        # `make test-system` says that it means it; elsewhere these tests are an extra.
-        (pytest.fail if os.environ.get("GITOPS_SYSTEM") else pytest.skip)(NEEDS)
+        pytest.fail(NEEDS)
     with serve_fake_gitlab() as fake:
         laboratory = make_laboratory(tmp_path_factory.mktemp("laboratory"), fake)
         try:

@@ -9,7 +9,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,7 +23,6 @@ from tests.dvc_place import (
     CARS,
     Place,
     make_bundle,
-    make_place,
     make_pointer,
     make_repository,
     md5,
@@ -34,26 +32,7 @@ from tests.dvc_place import (
     read_tree,
     upload,
 )
-from tests.faulty_remote import FaultyRemote, serve_faulty_remote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return make_place(tmp_path)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyRemote]:
-    with serve_faulty_remote() as running:
-        yield running
-
-
-@pytest.fixture
-def distant(tmp_path: Path, server: FaultyRemote) -> Place:
-    return make_place(tmp_path, server.url)
+from tests.faulty_remote import FaultyRemote
 
 
 def dvc(folder: Path, *arguments: str) -> None:

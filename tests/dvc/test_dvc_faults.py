@@ -21,7 +21,6 @@ from tests.dvc_place import (
     CARS,
     Place,
     make_bundle,
-    make_place,
     make_pointer,
     md5,
     put,
@@ -30,26 +29,10 @@ from tests.dvc_place import (
     read_tree,
     upload,
 )
-from tests.faulty_remote import Fault, FaultyRemote, serve_faulty_remote
+from tests.faulty_remote import Fault, FaultyRemote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return make_place(tmp_path)
-
-
-@pytest.fixture
-def server() -> Iterator[FaultyRemote]:
-    with serve_faulty_remote() as running:
-        yield running
-
-
-@pytest.fixture
-def distant(tmp_path: Path, server: FaultyRemote) -> Place:
-    return make_place(tmp_path, server.url)
 
 
 # A remote that fails

@@ -1,0 +1,1 @@
+"""The DVC adapter on real DVC, in folders and over HTTP."""
