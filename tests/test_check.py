@@ -210,3 +210,31 @@ def test_a_model_that_is_not_good_enough_is_refused_with_the_figures(team: Team)
     assert done.returncode == 1, done.stderr
     assert "r2.min" in done.stdout
     assert "at most 60 is allowed" in " ".join(done.stdout.split())
+
+
+def test_a_verdict_written_by_hand_releases_nothing(team: Team) -> None:
+    team.repository.git("checkout", "--quiet", "-B", "forged", "ridge")
+    team.repository.commit_files({"training/params.yaml": "alpha: 1.0e+9\n"})
+    assert team.gitops("check").returncode == 1
+    place = team.repository.path / ".gitops" / "progression" / "verdict.json"
+    verdict = json.loads(place.read_text())
+    held = [finding for finding in verdict["findings"] if finding["outcome"] != "FAIL"]
+    place.write_text(json.dumps({**verdict, "findings": held, "outcome": "PASS"}))
+    done = team.gitops("release", "progression")
+    team.repository.git("checkout", "--quiet", "ridge")
+    assert done.returncode == 1, done.stderr
+    assert "is not what judging its last run gives" in done.stderr
+    assert not team.repository.git("tag")
+
+
+def test_what_was_judged_on_the_branch_is_released_from_main(team: Team) -> None:
+    team.repository.git("checkout", "--quiet", "ridge")
+    assert team.gitops("check").returncode == 0
+    team.repository.git("checkout", "--quiet", "main")
+    team.repository.git("merge", "--quiet", "--no-ff", "ridge", "--message=Merge ridge")
+    team.repository.git("push", "--quiet", "origin", "main")
+    first, again = (team.gitops("release", "progression") for _ in range(2))
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "progression@v1.0.0 released" in first.stderr
+    origin = team.repository.git("ls-remote", "origin")
+    assert origin.count("refs/tags/progression@v1.0.0\n") == 1

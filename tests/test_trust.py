@@ -11,9 +11,17 @@ from pathlib import Path
 import pytest
 
 from gitops.cli import main
+from gitops.config import Zone
 from gitops.flow.workspace import open_workspace
 from tests.fake_gitlab.stage import IID, PATH, TOKEN, Stage, open_stage
-from tests.release_kit import count_objects, git, make_environ, make_project, write_judged
+from tests.release_kit import (
+    count_objects,
+    git,
+    make_environ,
+    make_project,
+    release_project,
+    write_judged,
+)
 
 COMMANDS = (
     ("release", "fuel"),
@@ -112,6 +120,7 @@ def test_reviewed_code_on_a_protected_branch_releases(
     """The same place, one difference: so it was the zone that refused."""
     for name, value in REVIEWED.items():
         enter.setenv(name, value)
-    write_judged(open_workspace(place.checkout, os.environ))
-    assert main(["release", "fuel"]) == 0
+    workspace = open_workspace(place.checkout, os.environ)
+    assert workspace.request.zone is Zone.PROTECTED
+    release_project(workspace, write_judged(workspace))
     assert "fuel@v1.0.0" in git(place.origin, "tag")

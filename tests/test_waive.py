@@ -336,17 +336,17 @@ def test_released_is_released_also_when_the_waiver_is_over(checkout: Path) -> No
     assert release(checkout, today=date(2027, 1, 1)) == replace(first, created=False)
 
 
-def test_the_command_releases_what_is_waived(
-    checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_what_the_command_waives_is_released_once_it_is_merged(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key, value in make_remote(checkout.parent / "origin.git").environ.items():
         monkeypatch.setenv(key, value)
-    assert main(["release", "fuel"]) == 5
-    assert "gitops waive fuel" in capsys.readouterr().err
+    with pytest.raises(UndecidedError) as caught:
+        release(checkout)
+    assert "gitops waive fuel" in caught.value.hint
     assert main(["waive", "fuel", "--reason", "few cars", "--expires", LATER]) == 0
     merge(checkout)
-    assert main(["release", "fuel"]) == 0
-    assert "released: commit" in capsys.readouterr().err
+    assert release(checkout).created
 
 
 # Beside the release: the production run, the report, the plan

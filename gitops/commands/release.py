@@ -28,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Release, write release.json, say what happened."""
     from gitops import log
-    from gitops.flow.judging import read_verdict
-    from gitops.flow.releasing import release_model, write_release
+    from gitops.flow.releasing import release_last
     from gitops.flow.trust import require_reviewed
     from gitops.flow.waiving import read_today
     from gitops.flow.workspace import open_workspace
@@ -37,18 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     workspace = open_workspace(Path.cwd(), os.environ, head=arguments.head)
     require_reviewed(workspace.request)
     model = workspace.model(arguments.model)
-    verdict = read_verdict(workspace, model.name)
     with log.section("release", f"Release {model.name}"):
-        release = release_model(
-            workspace,
-            model,
-            verdict=verdict,
-            bundle=workspace.store.place("bundles", verdict.candidate),
-            environ=os.environ,
-            today=read_today(),
-            on_step=lambda step: log.say(f"  {step}"),
+        release = release_last(
+            workspace, model, today=read_today(), on_step=lambda step: log.say(f"  {step}")
         )
-    write_release(workspace, release)
     log.say(render_release(release))
     return ExitCode.DONE
 

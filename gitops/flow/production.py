@@ -32,9 +32,9 @@ from gitops.flow.experiment import (
     read_held,
 )
 from gitops.flow.inputs import read_inputs
-from gitops.flow.judging import judge_run, read_run, read_verdict, write_verdict
+from gitops.flow.judging import judge_run, read_verdict, write_verdict
 from gitops.flow.records import find_release
-from gitops.flow.releasing import find_waiver, release_model, write_release
+from gitops.flow.releasing import find_waiver, release_last
 from gitops.flow.reporting import show_report
 from gitops.flow.rollouts import roll_out, write_rollout
 from gitops.flow.trust import require_reviewed
@@ -200,19 +200,11 @@ def release_judged(request: Mapping[str, Any], *, verdict: str) -> str:
 def _release(request: Mapping[str, Any], key: str) -> str:
     workspace = Workspace(request_from_json(request))
     model = workspace.model(workspace.request.model)
-    verdict = judge_run(workspace, read_run(workspace, model.name))
-    if verdict.key != key or read_verdict(workspace, model.name) != verdict:
+    if read_verdict(workspace, model.name).key != key:
         raise RefusedError("the verdict is not about this run", hint="run production again")
-    release = release_model(
-        workspace,
-        model,
-        verdict=verdict,
-        bundle=workspace.store.place("bundles", verdict.candidate),
-        environ=os.environ,
-        today=_today(request),
-        on_step=lambda step: log.say(f"release: {step}"),
+    release = release_last(
+        workspace, model, today=_today(request), on_step=lambda step: log.say(f"release: {step}")
     )
-    write_release(workspace, release)
     return release.tag
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import replace
 from datetime import date
@@ -15,6 +16,7 @@ from gitops.config import CONFIG_PATH
 from gitops.errors import InputError, RefusedError
 from gitops.flow.forge_waiving import add_forge_waiver
 from gitops.flow.inputs import pointer_candidates, read_inputs
+from gitops.flow.judging import judge_run, read_run, read_verdict
 from gitops.flow.trust import require_reviewed
 from gitops.manifest import DataDigest, manifest_to_json
 from gitops.plan import Inputs, find_policy, make_fingerprint
@@ -163,6 +165,33 @@ def make_output_paths(config: Config) -> tuple[str, ...]:
     return tuple(
         path for model in config.models for path in (model.pointer, model.manifest, model.waivers)
     )
+
+
+def release_last(
+    workspace: Workspace, model: ModelConfig, *, today: date, on_step: StepCallback = ignore_step
+) -> Release:
+    """Release what the last run left, judged again here, and write the release document.
+
+    A verdict document is only a file: it counts when judging the run anew gives the very same.
+    """
+    verdict = judge_run(workspace, read_run(workspace, model.name))
+    if read_verdict(workspace, model.name) != verdict:
+        raise RefusedError(
+            f"the verdict on {model.name} is not what judging its last run gives",
+            where=str(workspace.document(model.name, "verdict.json")),
+            hint=f"run: gitops gate --model {model.name}",
+        )
+    release = release_model(
+        workspace,
+        model,
+        verdict=verdict,
+        bundle=workspace.store.place("bundles", verdict.candidate),
+        environ=os.environ,
+        today=today,
+        on_step=on_step,
+    )
+    write_release(workspace, release)
+    return release
 
 
 def write_release(workspace: Workspace, release: Release) -> Path:
