@@ -14,7 +14,14 @@ import pytest
 
 from gitops.adapters.local_server import open_service
 from gitops.adapters.local_server.processes import find_processes
-from tests.release_kit import git, make_environ, make_project, open_project, write_judged
+from tests.release_kit import (
+    git,
+    make_environ,
+    make_project,
+    open_project,
+    release_project,
+    write_judged,
+)
 from tests.test_rollout import Made, make_bundle
 
 
@@ -40,8 +47,10 @@ class Desk:
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout)["models"][0]
 
-    def judge(self, made: Made, label: str, champion: str = "") -> None:
-        write_judged(open_project(self.checkout), label, champion, made.folder)
+    def release(self, made: Made, label: str, champion: str = "") -> None:
+        """Release a model as the release command does, once its verdict is settled."""
+        workspace = open_project(self.checkout)
+        release_project(workspace, write_judged(workspace, label, champion, made.folder))
 
 
 @pytest.fixture
@@ -76,8 +85,7 @@ def test_an_unreleased_model_cannot_be_rolled_out(desk: Desk) -> None:
 @pytest.mark.slow
 def test_the_life_of_a_served_model(desk: Desk, made: tuple[Made, Made]) -> None:
     first, second = made
-    desk.judge(first, "a")
-    desk.must("release", "fuel")
+    desk.release(first, "a")
     code, fuel = desk.status()
     assert (code, fuel["released"]["tag"], fuel["served"]) == (0, "fuel@v1.0.0", None)
 
@@ -89,8 +97,7 @@ def test_the_life_of_a_served_model(desk: Desk, made: tuple[Made, Made]) -> None
     for fact in ("fuel@v1.0.0", "demo/fuel!7", "data/cars.csv " + "a" * 32, "PASS: 1 rule holds"):
         assert fact in text
 
-    desk.judge(second, "b", first.digest)
-    desk.must("release", "fuel")
+    desk.release(second, "b", first.digest)
     code, fuel = desk.status()
     assert (code, fuel["served"]["version"]) == (1, "v1.0.0")
     assert fuel["problem"].startswith("serves v1.0.0 of commit")
