@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gitops.digest import make_digest
+from gitops.engines import Kserve, Kubeflow, engine_problems, make_kserve, make_kubeflow
 from gitops.errors import InputError
 from gitops.policy import Policy, make_policy
 
@@ -116,7 +117,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole gitops.yaml."""
+    """The whole gitops.yaml; None for `kubeflow` or `kserve` means the local engine."""
 
     version: int
     store: str
@@ -126,6 +127,8 @@ class Config:
     promote: Promote | None
     experimental: str | None
     production: str | None
+    kubeflow: Kubeflow | None
+    kserve: Kserve | None
     models: tuple[ModelConfig, ...]
 
     def model(self, name: str) -> ModelConfig:
@@ -152,9 +155,17 @@ def make_config(content: Mapping[str, Any]) -> Config:
         promote=Promote(content["promote"]) if "promote" in content else None,
         experimental=pipelines.get("experimental"),
         production=pipelines.get("production"),
+        kubeflow=make_kubeflow(content.get("run", {})),
+        kserve=make_kserve(content.get("rollout", {})),
         models=tuple(_make_model(name, body) for name, body in content["models"].items()),
     )
-    problems = [*_path_problems(config), *_sharing_problems(config), *_metric_problems(config)]
+    names = tuple(model.name for model in config.models)
+    problems = [
+        *_path_problems(config),
+        *_sharing_problems(config),
+        *_metric_problems(config),
+        *engine_problems(config.kubeflow, config.kserve, config.store, names),
+    ]
     if problems:
         raise InputError("; ".join(problems), where=CONFIG_PATH)
     return config

@@ -24,6 +24,7 @@ CORE = (
     "strict_json",
     "digest",
     "policy",
+    "engines",
     "config",
     "pointer",
     "change",
@@ -58,6 +59,10 @@ OWNERS = {
     "pandas": {"gitops.serving", "pipelines"},
     "gitlab": {"gitops.adapters.gitlab"},
     "requests": {"gitops.adapters.gitlab"},
+    "kubernetes": {"gitops.adapters.kserve"},
+    "fsspec": {"gitops.adapters.store"},
+    "s3fs": {"gitops.adapters.store", "gitops.adapters.dvc"},
+    "botocore": {"gitops.adapters.store", "gitops.adapters.dvc"},
 }
 FORBIDDEN_MODULES = {"pickle", "joblib", "cloudpickle", "dill", "shelve", "marshal"}
 # Methods of GitPython's own runner; any other attribute would be a git command.
