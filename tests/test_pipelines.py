@@ -16,7 +16,7 @@ _ARCHIVE = re.compile(r"__KFP_EMBEDDED_ARCHIVE_B64 = '[^']*'")
 _COMPILE = """
 import json, sys
 from pathlib import Path
-from gitops.adapters.kfp import compile_pipeline
+from gitops.adapters.kfp.local import compile_pipeline
 compile_pipeline(json.loads(sys.argv[1]), Path(sys.argv[2]))
 """
 
@@ -102,7 +102,7 @@ def test_no_step_installs_anything_when_it_starts(compiled: dict[str, dict[str, 
 
 
 def test_a_pipeline_that_is_not_there_is_named(tmp_path: Path) -> None:
-    from gitops.adapters.kfp import load_function
+    from gitops.adapters.kfp.local import load_function
 
     (tmp_path / "pipeline.py").write_text("other = 1\n")
     with pytest.raises(ImportError, match=r"pipeline.py has no 'train'"):

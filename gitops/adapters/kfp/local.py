@@ -15,8 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-ENGINE = "gitops.adapters.kfp"
-
 
 def import_kfp() -> Any:
     """Import kfp without its client for remote clusters, which takes a second and is not needed here."""
@@ -109,7 +107,3 @@ def main(path: str) -> int:
         result = {"error": f"{type(error).__name__}: {error}"}
     Path(request["result"]).write_text(json.dumps(result), "utf-8")
     return 0 if "outputs" in result else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
