@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+# Stands for the one image in a pipeline's code; gitops.yaml names it by digest.
+IMAGE = "python:3.11-slim"
+
 # The steps that the toolkit itself adds around a team's training.
 OWN_STEPS = ("prepare", "score", "recall", "judge", "release", "rollout", "produce")
 
@@ -77,6 +80,7 @@ class Kubeflow:
         production_namespace: where reviewed pipelines run; the same as `namespace` if left out.
         image: the one image, by digest; it changes with the lock file only.
         pipeline_root: where KFP keeps artifacts, e.g. `s3://bucket/kfp`; empty for KFP's own default.
+        service_account: of the pods; empty for the namespace's default.
         deadline: seconds that a run may take.
         steps: placements by name of the step's component.
         schedules: recurring production runs.
@@ -87,6 +91,7 @@ class Kubeflow:
     production_namespace: str
     image: str
     pipeline_root: str = ""
+    service_account: str = ""
     deadline: float = 21600.0
     steps: tuple[tuple[str, StepPlacement], ...] = ()
     schedules: tuple[Schedule, ...] = ()
@@ -154,6 +159,7 @@ def make_kubeflow(body: Mapping[str, Any]) -> Kubeflow | None:
         production_namespace=body.get("production_namespace", body["namespace"]),
         image=body["image"],
         pipeline_root=body.get("pipeline_root", ""),
+        service_account=body.get("service_account", ""),
         deadline=60.0 * body.get("deadline_minutes", 360),
         steps=tuple((name, _placement(each)) for name, each in body.get("steps", {}).items()),
         schedules=tuple(

@@ -1,4 +1,4 @@
-"""A pipeline named by file and function comes in; it is compiled, run by `kfp.local`, and its outputs go out.
+"""A pipeline named by file and function comes in; it is run by `kfp.local`, or compiled, and its outputs go out.
 
 The only importer of kfp beside `steps`. It runs as a process of its own, `python -m
 gitops.adapters.kfp REQUEST`, because a team's pipeline code is imported here: its environment, its
@@ -53,9 +53,14 @@ def make_pipeline(request: dict[str, Any]) -> Any:
     """Compose the pipeline that a request names.
 
     A request has `train` and `experimental` ({root, file, function}) for an experiment, and
-    `production` besides for a production run; without `train` the stored result is recalled.
+    `production` besides for a production run; without `train` the stored result is recalled. With
+    `produce` it is the one step that a schedule starts.
     """
     import_kfp()
+    if request.get("produce"):
+        from gitops.steps import produce
+
+        return produce
     if request.get("train"):
         train = load_function(**_named(request["train"]))
         experiment = load_function(**_named(request["experimental"]))(train)
@@ -68,14 +73,6 @@ def make_pipeline(request: dict[str, Any]) -> Any:
 
 def _named(place: dict[str, str]) -> dict[str, Any]:
     return {**place, "root": Path(place["root"])}
-
-
-def compile_pipeline(request: dict[str, Any], output: Path) -> None:
-    """Write the compiled pipeline of a request as YAML."""
-    pipeline = make_pipeline(request)
-    from kfp import compiler
-
-    compiler.Compiler().compile(pipeline, str(output))
 
 
 def run_local(request: dict[str, Any]) -> dict[str, Any]:
@@ -95,11 +92,26 @@ def run_local(request: dict[str, Any]) -> dict[str, Any]:
     return {name: getattr(value, "path", value) for name, value in outputs.items()}
 
 
+def compile_pipeline(request: dict[str, Any], output: Path) -> None:
+    """Write the compiled pipeline of a request as YAML."""
+    from gitops.adapters.kfp.compilation import write_compiled
+
+    write_compiled(make_pipeline(request), output)
+
+
+def answer_request(request: dict[str, Any]) -> dict[str, Any]:
+    """Run the pipeline of a request; or, with `compile`, only write it to that path as YAML."""
+    if "compile" not in request:
+        return run_local(request)
+    compile_pipeline(request, Path(request["compile"]))
+    return {"compiled": request["compile"]}
+
+
 def main(path: str) -> int:
     """Run the request in a file; write `{"outputs"}` or `{"error"}` beside it; return an exit code."""
     request = json.loads(Path(path).read_text("utf-8"))
     try:
-        result: dict[str, Any] = {"outputs": run_local(request)}
+        result: dict[str, Any] = {"outputs": answer_request(request)}
     except Exception as error:  # noqa: BLE001  # a team's code may raise anything; the caller reports it
         import traceback
 
