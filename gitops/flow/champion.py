@@ -28,7 +28,7 @@ def read_champion(workspace: Workspace, model: ModelConfig) -> tuple[Champion | 
     if carried is None:
         return None, "no release of this model is on the target branch yet"
     pointer, manifest = carried
-    if not workspace.store.has("bundles", manifest.bundle):
+    if not workspace.store.find("bundles", manifest.bundle).exists():
         _fetch_bundle(workspace, pointer, manifest)
     champion = Champion(
         version=make_tag(model.name, parse_version(manifest.version)),

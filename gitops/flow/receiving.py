@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gitops.adapters import documents
-from gitops.adapters.store import copy_plain
+from gitops.adapters.store import copy_plain, local_folder
 from gitops.config import ModelConfig, Zone
 from gitops.errors import InputError, RefusedError
 from gitops.flow.experiment import read_held, score_comparisons
@@ -77,8 +77,9 @@ def _open_judged(workspace: Workspace) -> Workspace:
     request = replace(workspace.request, zone=Zone.JUDGED)
     judged = Workspace(request, workspace.repository)
     root = judged.store.root
-    if root.parent.resolve() != workspace.root.resolve() / workspace.config.store:
-        raise RefusedError("the store lies behind a link", where=workspace.config.store)
+    configured = workspace.settled.store
+    if root.parent.resolve() != local_folder(workspace.root.resolve(), configured):
+        raise RefusedError("the store lies behind a link", where=configured)
     if root.is_symlink():
         root.unlink()
     # What an artifact brought along is not ours, whatever it is called.
@@ -90,7 +91,7 @@ def _take_bundle(workspace: Workspace, judged: Workspace, digest: str) -> None:
     """Copy the candidate's plain files, and hold them to the digest that names them."""
     from gitops.serving.bundle import make_digest
 
-    source = workspace.store.place("bundles", digest)
+    source = workspace.store.find("bundles", digest)
     if not source.is_dir():
         raise InputError("the run left no bundle", where=digest, hint="see the log of the run job")
     with tempfile.TemporaryDirectory(prefix="gitops-candidate-") as scratch:

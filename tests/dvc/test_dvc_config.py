@@ -66,7 +66,10 @@ def test_a_config_that_names_no_remote_is_refused(
         read_remote(config, None, None, tmp_path)
 
 
-@pytest.mark.parametrize("scheme", ["http", "https", "webdav", "webdavs"])
+@pytest.mark.parametrize(
+    "scheme",
+    ["http", "https", "webdav", "webdavs", "s3", "gs", "azure", "oss", "ssh", "gdrive", "webhdfs"],
+)
 def test_remotes_that_do_not_check_what_they_send_are_told_to(scheme: str) -> None:
     remote = Remote(name="x", url=f"{scheme}://host/x", options=(("verify", "false"),))
     assert parse_config(render_config(remote, None))["remote x"]["verify"] == "true"

@@ -41,8 +41,8 @@ _PATHS = frozenset(
 )
 # With these a remote holds files under their own names, which no hash finds.
 _VERSIONED = ("version_aware", "worktree")
-# These take what the server sends for granted unless told otherwise.
-_TRUSTING = frozenset({"http", "https", "webdav", "webdavs"})
+# DVC takes what any server sends for granted unless told otherwise; for this one it cannot be told.
+_NEVER_VERIFIED = frozenset({"hdfs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +247,8 @@ def _absolute(value: str, folder: Path) -> str:
 
 def _all_options(remote: Remote) -> dict[str, str]:
     match = _SCHEME.match(remote.url)
-    verify = {"verify": "true"} if match and match[1] in _TRUSTING else {}
+    is_told = match is not None and match[1] not in _NEVER_VERIFIED
+    verify = {"verify": "true"} if is_told else {}
     return dict(remote.options) | {"url": remote.url} | verify
 
 
