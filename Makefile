@@ -26,8 +26,9 @@ $(VENV)/.ready: requirements.lock ci/bootstrap.lock pyproject.toml
 test: setup ## Run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/system $(PYTEST_ARGS)
 
-test-system: setup ## Run the pipelines with gitlab-ci-local; needs npm, and rsync or the right to install it
+test-system: setup ## Run the GitLab pipelines, and the page in Chromium behind nginx; needs npm, and rsync, chromium, nginx or the right to install them
 	command -v rsync >/dev/null || { apt-get update -qq && apt-get install -y -qq rsync; }
+	command -v chromedriver >/dev/null && command -v chromium >/dev/null && PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-liberation nginx-light; }
 	npm ci --silent --no-fund --no-audit --prefix tests/system
 	$(BIN)/python -m pytest tests/system
 
