@@ -6,6 +6,7 @@ The only place where exceptions become exit codes. A command's module is importe
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -26,8 +27,10 @@ _COMMANDS = (
     ("note", "tell a merge request on GitLab: one note and one status"),
     ("release", "push a judged model, commit its pointer, tag it"),
     ("rollout", "serve a release beside the old one, compare row by row, switch"),
+    ("schedule", "make Kubeflow's recurring runs those that gitops.yaml declares"),
     ("rollback", "go back to an earlier release, in Git and in service"),
     ("status", "what should serve, what does serve, and where it comes from"),
+    ("fetch", "fetch what a commit's pointer names, proven by hash: the storage initializer"),
     ("serve", "serve one model bundle with KServe's protocols"),
     ("listen", "take GitLab's webhooks and start the gate's pipeline, kept outside a repository"),
     ("doctor", "check this repository and its GitLab project, and say what to change"),
@@ -45,6 +48,10 @@ Start with:
   gitops check    see what a reviewer would see
 Each command explains itself: gitops COMMAND --help
 """
+
+
+# What a disk says when it takes no more: nobody's bug, and worth a retry.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader, a pager or `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
+    except OSError as error:
+        return _report_disk(error) if error.errno in _DISK else _report_bug(error)
     except Exception as error:  # noqa: BLE001  # the one funnel: everything else is a bug of ours
         return _report_bug(error)
 
@@ -120,6 +129,14 @@ def _print_error(error: GitopsError) -> None:
     sys.stderr.write(f"error: {error}\n")
     if error.hint:
         sys.stderr.write(f"hint: {error.hint}\n")
+
+
+def _report_disk(error: OSError) -> int:
+    sys.stderr.write(
+        f"error: {error.filename or 'disk'}: {error.strerror}\n"
+        "hint: nothing half written is left behind; make room, then run it again\n"
+    )
+    return ExitCode.OUTSIDE_WORLD
 
 
 def _report_bug(error: Exception) -> int:

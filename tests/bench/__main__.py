@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.check import measure_check
+from tests.bench.fetch import measure_fetch
 from tests.bench.gate import measure_gate
 from tests.bench.help import measure_help
 from tests.bench.plan import measure_plan
@@ -24,6 +25,7 @@ MEASURES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "plan": measure_plan,
     "check": measure_check,
     "serve": measure_serve,
+    "fetch": measure_fetch,
     "gate": measure_gate,
 }
 

@@ -160,7 +160,7 @@ def read_hash(path: Path) -> str | None:
     """Return the md5 of a plain file's bytes; None where there is no such file."""
     digest = hashlib.md5(usedforsecurity=False)
     try:
-        with _open_plain(path) as file:
+        with open_plain(path) as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
     except FileNotFoundError:
@@ -181,7 +181,7 @@ def copy_plain(source: Path, target: Path) -> str:
         InputError: it is a link, a pipe or anything else that is not a plain file.
     """
     digest = hashlib.md5(usedforsecurity=False)
-    with _open_plain(source) as reader, target.open("xb") as writer:
+    with open_plain(source) as reader, target.open("xb") as writer:
         while block := reader.read(_BLOCK):
             digest.update(block)
             writer.write(block)
@@ -200,7 +200,8 @@ def copy_checked(source: Path, target: Path, name: str) -> bool:
 
 
 @contextmanager
-def _open_plain(path: Path) -> Iterator[BinaryIO]:
+def open_plain(path: Path) -> Iterator[BinaryIO]:
+    """Open a plain file for reading; raise InputError for a link or anything else in its place."""
     # Without these flags a link would be followed, and a named pipe would be waited for.
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
