@@ -80,7 +80,8 @@ class Kubeflow:
         production_namespace: where reviewed pipelines run; the same as `namespace` if left out.
         image: the one image, by digest; it changes with the lock file only.
         pipeline_root: where KFP keeps artifacts, e.g. `s3://bucket/kfp`; empty for KFP's own default.
-        service_account: of the pods; empty for the namespace's default.
+        service_account: of the pods of merge requests; empty for the namespace's default.
+        production_service_account: of the pods of reviewed pipelines; the same one if left out.
         deadline: seconds that a run may take.
         steps: placements by name of the step's component.
         schedules: recurring production runs.
@@ -92,6 +93,7 @@ class Kubeflow:
     image: str
     pipeline_root: str = ""
     service_account: str = ""
+    production_service_account: str = ""
     deadline: float = 21600.0
     steps: tuple[tuple[str, StepPlacement], ...] = ()
     schedules: tuple[Schedule, ...] = ()
@@ -160,6 +162,9 @@ def make_kubeflow(body: Mapping[str, Any]) -> Kubeflow | None:
         image=body["image"],
         pipeline_root=body.get("pipeline_root", ""),
         service_account=body.get("service_account", ""),
+        production_service_account=body.get(
+            "production_service_account", body.get("service_account", "")
+        ),
         deadline=60.0 * body.get("deadline_minutes", 360),
         steps=tuple((name, _placement(each)) for name, each in body.get("steps", {}).items()),
         schedules=tuple(

@@ -11,9 +11,11 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
-# The one image: the toolkit, the model libraries, and nothing of a team's code, which travels in
-# the compiled pipeline. It changes only with the lock file.
-IMAGE = "python:3.11-slim"
+from gitops.engines import IMAGE
+
+# The one image holds the toolkit, the model libraries, and nothing of a team's code, which travels
+# in the compiled pipeline. It changes only with the lock file.
+__all__ = ["IMAGE", "judge", "prepare", "produce", "recall", "release", "rollout", "score"]
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
@@ -37,7 +39,7 @@ def score(
     scores: Output[Artifact],
 ) -> None:
     """Predict the held-out rows, without the target, through the predictor that serves."""
-    from gitops.flow.scoring import score_bundle
+    from gitops.flow.results import score_bundle
 
     score_bundle(request, bundle=model.path, holdout=holdout.path, scores=scores.path)
 
@@ -54,7 +56,7 @@ def recall(
     It takes the params of the experiment that it stands for; they are in the fingerprint.
     """
     del params
-    from gitops.flow.scoring import recall_result
+    from gitops.flow.results import recall_result
 
     recall_result(request, bundle=model.path, scores=scores.path)
 
@@ -85,3 +87,11 @@ def rollout(request: dict[str, Any], tag: str) -> str:
     from gitops.flow.production import roll_out_release
 
     return roll_out_release(request, tag=tag)
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def produce(request: dict[str, Any]) -> None:
+    """Bring the target branch, as it is now, into production: what a schedule starts."""
+    from gitops.flow.production import produce_tip
+
+    produce_tip(request)

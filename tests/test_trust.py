@@ -31,6 +31,7 @@ COMMANDS = (
     ("rollback", "fuel"),
     ("run", "production"),
     ("run", "production", "--no-rollout"),
+    ("schedule",),
 )
 SOURCES = ("push", "merge_request_event", "parent_pipeline", "schedule", "web")
 REVIEWED: Mapping[str, str] = {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_REF_PROTECTED": "true"}

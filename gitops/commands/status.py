@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from gitops.flow.workspace import open_workspace
 
     workspace = open_workspace(Path.cwd(), os.environ)
-    config = workspace.target_config or workspace.config
+    config = workspace.settled
     names = arguments.model or [model.name for model in config.models]
     models = [find_deployed(workspace, name) for name in names]
     standings = [read_standing(workspace, model, os.environ) for model in models]
@@ -76,6 +76,7 @@ def standing_to_json(standing: Standing) -> dict[str, Any]:
         "served": served,
         "agrees": not standing.problem,
         "problem": standing.problem,
+        "note": standing.note,
     }
 
 
@@ -101,8 +102,11 @@ def _render_waiver(waiver: Waiver) -> str:
 
 
 def _render_served(standing: Standing) -> str:
+    from gitops.plan import show
+
+    note = f" ({show(standing.note)})" if standing.note else ""
     if not standing.url:
-        return "not rolled out here"
+        return f"not rolled out here{note}"
     if standing.problem:
-        return f"NOT THIS: {standing.url}: {standing.problem}"
-    return f"this one, at {standing.url}"
+        return f"NOT THIS: {show(standing.url)}: {show(standing.problem)}{note}"
+    return f"this one, at {show(standing.url)}{note}"

@@ -159,6 +159,7 @@ class _Progress:
         self.tail: list[str] = []
         self._silence = silence
         self._timers: dict[str, log.Timer] = {}
+        self._has_failed = False
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
@@ -182,12 +183,14 @@ class _Progress:
             self.tail.clear()
         elif (finished := _FINISHED.search(plain)) and finished[1] in self._timers:
             self._finish(finished[1], finished[2].lower())
-        elif plain.strip():
+        elif plain.strip() and not self._has_failed:
             self.tail.append(plain)
             del self.tail[:-_TAIL]
 
     def _finish(self, name: str, status: str) -> None:
         seconds = self._timers.pop(name).seconds
+        # What comes after a step's failure is the engine's own account of it.
+        self._has_failed |= status != "success"
         self.steps.append(Step(name=name, action="run", reason=status, seconds=seconds))
         log.say(f"    {name:<11} {status} in {seconds:.1f} s")
 

@@ -127,7 +127,7 @@ def _read_remote_state(workspace: Workspace) -> RemoteState:
     except InputError as error:
         return RemoteState(address=error.where, problem=error.what, hint=error.hint)
     commit = workspace.request.target or workspace.request.head
-    config = workspace.target_config or workspace.config
+    config = workspace.settled
     found = read_inputs(workspace.repository, commit, config).values()
     pointers = [inputs.pointer for inputs in found if inputs.pointer]
     try:

@@ -11,14 +11,16 @@ from typing import Any
 from gitops import log
 from gitops.adapters import documents
 from gitops.config import CONFIG_PATH, ModelConfig
-from gitops.errors import InputError
+from gitops.errors import InputError, OutsideError
 from gitops.flow import engine
 from gitops.flow.champion import read_champion
+from gitops.flow.engines import EngineWork, Kind, run_engine
 from gitops.flow.preparing import read_data_pointer, split_data
-from gitops.flow.scoring import Scorer, read_result, read_scores
+from gitops.flow.results import keep_result, read_result
+from gitops.flow.scoring import Scorer
 from gitops.flow.workspace import Workspace
 from gitops.plan import ModelPlan
-from gitops.run import Champion, HoldoutRows, Run, Scores, Step, run_to_json
+from gitops.run import Champion, HoldoutRows, Run, Step, run_to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,17 +134,21 @@ def _train(
     held: Held,
     environ: Mapping[str, str],
 ) -> tuple[Step, ...]:
-    """Run prepare, train and score in the engine, and put what they made into the store."""
+    """Run prepare, train and score in the engine; what they made is in the store afterwards."""
     with tempfile.TemporaryDirectory(prefix="gitops-run-") as folder:
         scratch = Path(folder)
         request = make_engine_request(workspace, model, held.current.key, scratch / "sources")
-        outputs, steps = engine.run_pipeline(
-            request,
-            scratch,
-            workspace.document(model.name, "run.log"),
-            environ=engine.clean_environment(environ),
+        request["arguments"]["request"]["fingerprint"] = fingerprint
+        work = EngineWork(kind=Kind.EXPERIMENTAL, request=request, subject=fingerprint)
+        outputs, steps = run_engine(workspace, model, work, scratch, environ)
+        if outputs:
+            keep_result(workspace, fingerprint, held.current.key, outputs, steps)
+    if not workspace.store.has("runs", fingerprint):
+        raise OutsideError(
+            "the run succeeded, but its result is not in the store",
+            where=workspace.settled.store,
+            hint="its pods must write to the store of gitops.yaml",
         )
-        keep_result(workspace, fingerprint, held.current, outputs, steps)
     return steps
 
 
@@ -161,36 +167,6 @@ def make_engine_request(
         "experimental": engine.find_composition(workspace.config, "experimental", exported),
         "arguments": {"request": request, "params": engine.read_params(workspace, model)},
     }
-
-
-def keep_result(
-    workspace: Workspace,
-    fingerprint: str,
-    current: HoldoutRows,
-    outputs: Mapping[str, Any],
-    steps: tuple[Step, ...],
-) -> Scores:
-    """Put bundle, predictions and their link to the fingerprint into the store, the link last."""
-    scores = read_scores(Path(outputs["scores"]))
-    if not Path(outputs["model"]).is_dir() or not scores.bundle:
-        raise InputError(
-            "the train pipeline wrote no model bundle",
-            hint="write it with gitops.serving.bundle.write_bundle(model.path, ...)",
-        )
-    workspace.store.write_copy("bundles", scores.bundle, Path(outputs["model"]))
-    Scorer(workspace, "").keep(scores)
-    body = {
-        "fingerprint": fingerprint,
-        "bundle": scores.bundle,
-        "split": current.key,
-        "steps": [{"name": step.name, "seconds": step.seconds} for step in steps],
-    }
-    workspace.store.write_folder(
-        "runs",
-        fingerprint,
-        lambda place: documents.write_document(place / "result.json", "result", body),
-    )
-    return scores
 
 
 def score_comparisons(scorer: Scorer, run: Run) -> None:

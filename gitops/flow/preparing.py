@@ -14,7 +14,8 @@ from gitops.config import Config, ModelConfig
 from gitops.digest import make_digest
 from gitops.errors import InputError
 from gitops.flow.inputs import read_inputs
-from gitops.flow.workspace import Workspace, request_from_json
+from gitops.flow.pods import run_step
+from gitops.flow.workspace import Workspace
 from gitops.pointer import Pointer
 from gitops.run import HoldoutRows
 from gitops.table import (
@@ -67,7 +68,7 @@ def split_data(workspace: Workspace, model: ModelConfig, pointer: Pointer) -> Ho
             "splits", key, lambda folder: _write_split(split, profile, folder)
         )
     summary = documents.parse_json(
-        (workspace.store.place("splits", key) / _SUMMARY).read_bytes(), _SUMMARY
+        (workspace.store.find("splits", key) / _SUMMARY).read_bytes(), _SUMMARY
     )
     return HoldoutRows(key=key, data=pointer.md5, **summary)
 
@@ -124,33 +125,41 @@ def _write_split(split: Split, profile: DataProfile, folder: Path) -> None:
 
 def prepare_rows(request: Mapping[str, Any], *, train: str, holdout: str, labels: str) -> None:
     """Write both sides of a commit's data to the given paths: the body of the prepare step."""
-    workspace = Workspace(request_from_json(request))
+    places = {TRAIN: train, HOLDOUT: holdout, LABELS: labels}
+    run_step(request, "prepare", lambda own: _prepare(own, places))
+
+
+def _prepare(workspace: Workspace, places: Mapping[str, str]) -> None:
     model = workspace.model(workspace.request.model)
     pointer = read_data_pointer(workspace, workspace.request.head, workspace.config, model.name)
     rows = split_data(workspace, model, pointer)
-    place = workspace.store.place("splits", rows.key)
-    for name, target in ((TRAIN, train), (HOLDOUT, holdout), (LABELS, labels)):
-        shutil.copyfile(place / name, target)
+    place = workspace.store.find("splits", rows.key)
+    _copy_files(place, places)
     print(f"{rows.train_rows} training rows, {rows.rows} held-out rows")  # a step's log
+
+
+def _copy_files(folder: Path, places: Mapping[str, str]) -> None:
+    for name, target in places.items():
+        shutil.copyfile(folder / name, target)
 
 
 def read_profile(workspace: Workspace, key: str) -> DataProfile:
     """Return the figures of a split's whole data."""
     from gitops.gate.profile import profile_from_json
 
-    place = workspace.store.place("splits", key) / _PROFILE
+    place = workspace.store.find("splits", key) / _PROFILE
     return profile_from_json(documents.parse_json(place.read_bytes(), str(place)))
 
 
 def read_labels(workspace: Workspace, key: str) -> tuple[tuple[str, ...], tuple[float | str, ...]]:
     """Return ids and labels of a split's held-out rows: numbers, or classes as text."""
-    bodies = read_json_lines(workspace.store.place("splits", key) / LABELS)
+    bodies = read_json_lines(workspace.store.find("splits", key) / LABELS)
     return tuple(b["id"] for b in bodies), tuple(b["actual"] for b in bodies)
 
 
 def read_held_out_columns(workspace: Workspace, key: str) -> dict[str, list[object]]:
     """Return the raw columns of a split's held-out rows, aligned with its labels."""
-    bodies = read_json_lines(workspace.store.place("splits", key) / HOLDOUT)
+    bodies = read_json_lines(workspace.store.find("splits", key) / HOLDOUT)
     names = bodies[0]["row"] if bodies else {}
     return {name: [body["row"][name] for body in bodies] for name in names}
 

@@ -9,48 +9,39 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gitops import log
-from gitops.adapters import documents
 from gitops.config import ModelConfig, Promote, Zone
-from gitops.errors import (
-    GitopsError,
-    InputError,
-    OutsideError,
-    RefusedError,
-    UndecidedError,
-)
+from gitops.errors import InputError, OutsideError, RefusedError
 from gitops.flow import engine
+from gitops.flow.engines import EngineWork, Kind, run_engine
 from gitops.flow.experiment import (
     finish_run,
-    keep_result,
     make_engine_request,
     read_held,
 )
 from gitops.flow.inputs import read_inputs
 from gitops.flow.judging import judge_run, read_verdict, write_verdict
+from gitops.flow.pods import forget_error, raise_kept_error, run_step
 from gitops.flow.records import find_release
 from gitops.flow.releasing import find_waiver, release_last
 from gitops.flow.reporting import show_report
+from gitops.flow.results import keep_result
 from gitops.flow.rollouts import roll_out, write_rollout
 from gitops.flow.trust import require_reviewed
-from gitops.flow.workspace import Workspace, request_from_json
+from gitops.flow.waiving import read_today
+from gitops.flow.workspace import Workspace
 from gitops.gate.verdict import Outcome
 from gitops.manifest import parse_version
 from gitops.plan import make_fingerprint
 from gitops.release import make_tag
 from gitops.rollout import Rollout
 
-T = TypeVar("T")
-_ERROR = "error.json"
 _WITH_ROLLOUT = "with_rollout"
-_ERRORS: dict[int, type[GitopsError]] = {
-    int(kind.exit_code): kind for kind in (RefusedError, InputError, OutsideError, UndecidedError)
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,22 +118,23 @@ def _run_pipeline(
     with_rollout: bool,
 ) -> None:
     model = shipment.model
-    error_file = workspace.document(model.name, _ERROR)
-    error_file.unlink(missing_ok=True)
+    own = Workspace(replace(workspace.request, model=model.name), workspace.repository)
+    forget_error(own)
     with tempfile.TemporaryDirectory(prefix="gitops-production-") as folder:
         request = _make_request(workspace, shipment, Path(folder) / "sources")
         request["arguments"]["request"]["today"] = today.isoformat()
         request["arguments"]["request"][_WITH_ROLLOUT] = with_rollout
         try:
             with log.section("production", f"production {model.name}"):
-                engine.run_pipeline(
-                    request,
+                run_engine(
+                    own,
+                    model,
+                    EngineWork(kind=Kind.PRODUCTION, request=request, subject=shipment.fingerprint),
                     Path(folder),
-                    workspace.document(model.name, "production.log"),
-                    environ=environ,
+                    environ,
                 )
         except (InputError, OutsideError):
-            _raise_kept(error_file)
+            raise_kept_error(own)
             raise
 
 
@@ -169,15 +161,15 @@ def _is_recalled(workspace: Workspace, shipment: Shipment) -> bool:
 
 def judge_for_release(request: Mapping[str, Any], *, bundle: str, scores: str) -> str:
     """Judge what would ship; return the verdict's key: the body of the judge step."""
-    return _keeping_errors(request, lambda: _judge(request, bundle, scores))
+    return run_step(request, "judge", lambda own: _judge(own, request, bundle, scores))
 
 
-def _judge(request: Mapping[str, Any], bundle: str, scores: str) -> str:
-    workspace = Workspace(request_from_json(request))
+def _judge(workspace: Workspace, request: Mapping[str, Any], bundle: str, scores: str) -> str:
     model = workspace.model(workspace.request.model)
     fingerprint = str(request["fingerprint"])
     held = read_held(workspace, model)
-    keep_result(workspace, fingerprint, held.current, {"model": bundle, "scores": scores}, ())
+    outputs = {"model": bundle, "scores": scores}
+    keep_result(workspace, fingerprint, held.current.key, outputs, ())
     run = finish_run(workspace, model.name, fingerprint, None, held, ())
     verdict = judge_run(workspace, run)
     write_verdict(workspace, verdict)
@@ -189,23 +181,23 @@ def _judge(request: Mapping[str, Any], bundle: str, scores: str) -> str:
 
 
 def _today(request: Mapping[str, Any]) -> date:
-    return date.fromisoformat(request["today"])
+    """Return the day that waivers have to count on; in a pod, which may start days later, its own."""
+    return date.fromisoformat(request["today"]) if "today" in request else read_today()
 
 
 def release_judged(request: Mapping[str, Any], *, verdict: str) -> str:
     """Release what was judged under this key; return its tag: the body of the release step."""
-    return _keeping_errors(request, lambda: _release(request, verdict))
+    return run_step(
+        request, "release", lambda own: _release(own, request, verdict), after=("judge",)
+    )
 
 
-def _release(request: Mapping[str, Any], key: str) -> str:
-    workspace = Workspace(request_from_json(request))
+def _release(workspace: Workspace, request: Mapping[str, Any], key: str) -> str:
     model = workspace.model(workspace.request.model)
     if read_verdict(workspace, model.name).key != key:
         raise RefusedError("the verdict is not about this run", hint="run production again")
-    release = release_last(
-        workspace, model, today=_today(request), on_step=lambda step: log.say(f"release: {step}")
-    )
-    return release.tag
+    say = _say_steps_of("release")
+    return release_last(workspace, model, today=_today(request), on_step=say).tag
 
 
 def roll_out_release(request: Mapping[str, Any], *, tag: str) -> str:
@@ -213,11 +205,12 @@ def roll_out_release(request: Mapping[str, Any], *, tag: str) -> str:
     if not request.get(_WITH_ROLLOUT, True):
         log.say(f"rollout: {tag} is left to the next job")
         return ""
-    return _keeping_errors(request, lambda: _roll_out_tag(request, tag))
+    return run_step(
+        request, "rollout", lambda own: _roll_out_tag(own, tag), after=("judge", "release")
+    )
 
 
-def _roll_out_tag(request: Mapping[str, Any], tag: str) -> str:
-    workspace = Workspace(request_from_json(request))
+def _roll_out_tag(workspace: Workspace, tag: str) -> str:
     rollout = _roll_out(workspace, workspace.model(workspace.request.model), os.environ)
     identity = rollout.identity
     if make_tag(identity.model, parse_version(identity.version)) != tag:
@@ -226,32 +219,20 @@ def _roll_out_tag(request: Mapping[str, Any], tag: str) -> str:
 
 
 def _roll_out(workspace: Workspace, model: ModelConfig, environ: Mapping[str, str]) -> Rollout:
-    rollout = roll_out(
-        workspace, model, environ=environ, on_step=lambda step: log.say(f"rollout: {step}")
-    )
+    rollout = roll_out(workspace, model, environ=environ, on_step=_say_steps_of("rollout"))
     write_rollout(workspace, rollout)
     return rollout
 
 
-def _keeping_errors(request: Mapping[str, Any], work: Callable[[], T]) -> T:
-    """Leave an error where the command finds it: a pipeline knows only that a step failed."""
-    try:
-        return work()
-    except GitopsError as error:
-        own = request_from_json(request)
-        place = Path(own.repository, own.documents, own.model, _ERROR)
-        body = {
-            "exit_code": int(error.exit_code),
-            "what": error.what,
-            "where": error.where,
-            "hint": error.hint,
-        }
-        documents.write_document(place, "error", body)
-        raise
+def _say_steps_of(stage: str) -> Callable[[str], None]:
+    return lambda step: log.say(f"{stage}: {step}")
 
 
-def _raise_kept(place: Path) -> None:
-    if place.exists():
-        body = documents.read_document(place, "error")
-        kind = _ERRORS[body.pop("exit_code")]
-        raise kind(body.pop("what"), **body)
+def produce_tip(request: Mapping[str, Any]) -> None:
+    """Bring the target branch, as it is now, into production: the body of a schedule's only step."""
+    run_step(request, "produce", _produce)
+
+
+def _produce(workspace: Workspace) -> None:
+    model = workspace.model(workspace.request.model)
+    run_production(workspace, model, os.environ, today=read_today())

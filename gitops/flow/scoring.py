@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +12,7 @@ from typing import Any, Self
 from gitops.adapters import documents
 from gitops.errors import InputError, OutsideError
 from gitops.flow.preparing import HOLDOUT
-from gitops.flow.workspace import Workspace, request_from_json
+from gitops.flow.workspace import Workspace
 from gitops.run import (
     Inspection,
     Scores,
@@ -24,6 +22,7 @@ from gitops.run import (
 )
 
 _WORKER = "gitops.serving.worker"
+_SCORES, _INSPECTION = "scores.json", "inspection.json"
 
 
 class Scorer:
@@ -66,11 +65,10 @@ class Scorer:
     def score(self, bundle: str, key: str) -> Scores:
         """Return the predictions of a stored bundle for a stored split's held-out rows."""
         kept = kept_scores(self.workspace, bundle, key)
-        if kept.exists():
-            return read_scores(kept)
-        answer = _make_scores(self._ask("score", bundle, key), _WORKER)
-        write_scores(kept, answer)
-        return answer
+        if not kept.exists():
+            # Under what was asked for: an answer that is a problem names neither.
+            self._keep(bundle, key, _make_scores(self._ask("score", bundle, key), _WORKER))
+        return read_scores(kept)
 
     def inspect(self, bundle: str, key: str) -> Inspection | None:
         """Return what it takes to serve a stored bundle, None when it cannot predict every row.
@@ -79,12 +77,22 @@ class Scorer:
         """
         kept = _kept_inspection(self.workspace, bundle, key)
         if not kept.exists() and self.score(bundle, key).problem is None:
-            documents.write_document(kept, "inspection", self._ask("inspect", bundle, key))
+            answer = self._ask("inspect", bundle, key)
+            self.workspace.store.write_folder(
+                "inspections",
+                _join(bundle, key),
+                lambda folder: documents.write_document(folder / _INSPECTION, "inspection", answer),
+            )
         return read_inspection(self.workspace, bundle, key)
 
     def keep(self, scores: Scores) -> None:
         """Keep predictions that a pipeline's score step made."""
-        write_scores(kept_scores(self.workspace, scores.bundle, scores.holdout), scores)
+        self._keep(scores.bundle, scores.holdout, scores)
+
+    def _keep(self, bundle: str, key: str, scores: Scores) -> None:
+        self.workspace.store.write_folder(
+            "scores", _join(bundle, key), lambda folder: write_scores(folder / _SCORES, scores)
+        )
 
     def _ask(self, kind: str, bundle: str, key: str) -> Any:
         self.start()
@@ -94,8 +102,8 @@ class Scorer:
         store = self.workspace.store
         question = {
             "kind": kind,
-            "bundle": str(store.place("bundles", bundle)),
-            "holdout": str(store.place("splits", key) / HOLDOUT),
+            "bundle": str(store.find("bundles", bundle)),
+            "holdout": str(store.find("splits", key) / HOLDOUT),
             "target": self.target,
             "key": key,
         }
@@ -136,35 +144,9 @@ def write_scores(path: Path, scores: Scores) -> None:
     documents.write_document(path, "scores", scores_to_json(scores))
 
 
-def score_bundle(request: Mapping[str, Any], *, bundle: str, holdout: str, scores: str) -> None:
-    """Predict held-out rows with a fresh bundle: the body of the score step."""
-    from gitops.serving.scoring import score_holdout
-
-    workspace = Workspace(request_from_json(request))
-    model = workspace.model(workspace.request.model)
-    result = score_holdout(
-        Path(bundle), Path(holdout), target=model.target, holdout_key=str(request["split"])
-    )
-    write_scores(Path(scores), result)
-
-
-def recall_result(request: Mapping[str, Any], *, bundle: str, scores: str) -> None:
-    """Copy the stored result of the request's fingerprint: the body of the recall step."""
-    workspace = Workspace(request_from_json(request))
-    result = read_result(workspace, str(request["fingerprint"]))
-    shutil.copytree(workspace.store.place("bundles", result["bundle"]), bundle)
-    shutil.copyfile(kept_scores(workspace, result["bundle"], result["split"]), scores)
-
-
-def read_result(workspace: Workspace, fingerprint: str) -> Any:
-    """Return what the store has under a fingerprint: digests of the bundle and of the split."""
-    place = workspace.store.place("runs", fingerprint)
-    return documents.read_document(place / "result.json", "result")
-
-
 def kept_scores(workspace: Workspace, bundle: str, key: str) -> Path:
     """Return where the predictions of a bundle for a split are kept."""
-    return workspace.store.place("scores", f"{bundle}+{key}").with_suffix(".json")
+    return workspace.store.find("scores", _join(bundle, key)) / _SCORES
 
 
 def read_inspection(workspace: Workspace, bundle: str, key: str) -> Inspection | None:
@@ -176,4 +158,8 @@ def read_inspection(workspace: Workspace, bundle: str, key: str) -> Inspection |
 
 
 def _kept_inspection(workspace: Workspace, bundle: str, key: str) -> Path:
-    return workspace.store.place("inspections", f"{bundle}+{key}").with_suffix(".json")
+    return workspace.store.find("inspections", _join(bundle, key)) / _INSPECTION
+
+
+def _join(bundle: str, key: str) -> str:
+    return f"{bundle}+{key}"

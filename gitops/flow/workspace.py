@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gitops.adapters import documents
 from gitops.adapters.ci import read_ci
 from gitops.adapters.git import GitRepository
-from gitops.adapters.store import Store
+from gitops.adapters.store import Store, open_store
 from gitops.config import CONFIG_PATH, Config, ModelConfig, Zone
 from gitops.errors import InputError
 
@@ -38,6 +38,9 @@ class Request:
         merge_request: reference of the merge request, empty outside one.
         model: name of the model, empty when the work is about all of them.
         documents: folder for the documents of the stages.
+        origin: address of the repository for steps that share no folder with the caller; they make
+            a checkout of their own. Empty where they do.
+        run: name of the run on a cluster, which its documents are kept under.
     """
 
     repository: str
@@ -48,6 +51,8 @@ class Request:
     merge_request: str = ""
     model: str = ""
     documents: str = DOCUMENTS
+    origin: str = ""
+    run: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as JSON."""
@@ -56,7 +61,7 @@ class Request:
 
 def request_from_json(body: Mapping[str, Any]) -> Request:
     """Read a request back inside a step; what the pipeline added for its steps is left aside."""
-    own = {field.name: body[field.name] for field in fields(Request)}
+    own = {field.name: body[field.name] for field in fields(Request) if field.name in body}
     return Request(**{**own, "zone": Zone(own["zone"])})
 
 
@@ -84,21 +89,30 @@ class Workspace:
         """The target branch's gitops.yaml, None when it has none yet."""
         return self.read_config(self.request.target) if self.request.target else None
 
+    @cached_property
+    def settled(self) -> Config:
+        """The config that no merge request can change: the target branch's, if it has one yet."""
+        return self.target_config or self.config
+
     def read_config(self, commit: str) -> Config | None:
         """Read and validate gitops.yaml at a commit, None when the commit has none."""
         return read_config(self.repository, commit)
 
     @cached_property
     def store(self) -> Store:
-        """The result store of this zone."""
-        return Store(self.root / self.config.store, self.request.zone)
+        """The result store of this zone.
+
+        Where it lies the target branch says, never a merge request; at a desk, what is checked out.
+        """
+        config = self.config if self.request.zone is Zone.LOCAL else self.settled
+        return open_store(self.root, config.store, self.request.zone)
 
     @cached_property
     def remote(self) -> Remote:
         """The DVC remote as the target branch defines it."""
         from gitops.adapters import dvc
 
-        named = (self.target_config or self.config).remote
+        named = self.settled.remote
         return dvc.read_remote(*self.dvc_config, named, self.root)
 
     @cached_property

@@ -65,12 +65,9 @@ class Store:
 
     def has(self, kind: str, digest: str) -> bool:
         """Tell whether an entry is there, here or on the object store."""
-        if self.place(kind, digest).exists():
-            return True
-        return (
-            self.remote is not None
-            and self.remote.read_index(self._entry(kind, digest)) is not None
-        )
+        if self.remote is None or self.place(kind, digest).exists():
+            return self.place(kind, digest).exists()
+        return self.remote.read_index(self._entry(kind, digest)) is not None
 
     def find(self, kind: str, digest: str) -> Path:
         """Return where an entry lies, brought here and checked first if it is only on the object store.
