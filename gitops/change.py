@@ -15,6 +15,8 @@ from gitops.pointer import make_parents
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from gitops.engines import Kserve
+
 
 class Status(StrEnum):
     """What happened to a file."""
@@ -164,6 +166,11 @@ def make_change_set(
     )
 
 
+def make_served_paths(kserve: Kserve | None, model: ModelConfig) -> tuple[str, ...]:
+    """Return where the rollout commits the manifest of a model's service; nowhere without a cluster."""
+    return (f"{kserve.folder.rstrip('/')}/{model.serve.name}.yaml",) if kserve else ()
+
+
 def _classify(change: RawChange, index: _Index) -> FileChange:
     """A file that moved counts where it was as well as where it is."""
     paths = [change.path] if change.old_path is None else [change.path, change.old_path]
@@ -188,7 +195,11 @@ class _Index:
         self.targets = targets
         self.lock = config.lock
         self.everyone = {model.name for model in config.models}
-        self.outputs = _group((path, m) for m in config.models for path in (m.pointer, m.manifest))
+        self.outputs = _group(
+            (path, model)
+            for model in config.models
+            for path in (model.pointer, model.manifest, *make_served_paths(config.kserve, model))
+        )
         self.waivers = _group((model.waivers, model) for model in config.models)
         self.params = _group((m.params, m) for m in config.models if m.params)
         self.sources = _group(pair for model in config.models for pair in _source_pairs(model))

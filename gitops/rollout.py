@@ -64,28 +64,59 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficStep:
+    """What requests through the public address met while a new revision had a share of the traffic.
+
+    Attributes:
+        percent: share of the new one.
+        requests: how many were sent.
+        errors: how many of them failed.
+        new: how many the new one answered.
+        old: how many the old one answered.
+        new_p95: 95th percentile of the new one's seconds, None when it answered none.
+        old_p95: the same of the old one.
+    """
+
+    percent: int
+    requests: int
+    errors: int
+    new: int
+    old: int
+    new_p95: float | None
+    old_p95: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """A model that answers: where, which one, and how it was compared.
 
     Attributes:
         model: name in gitops.yaml.
-        url: address that stays the same from one rollout to the next.
-        port: port of that address.
-        pid: process that answers behind it.
-        identity: what the server says it is.
+        url: address that stays the same from one rollout to the next; empty when nothing says it.
+        identity: what the server says it is, or will say where `applied` is False.
         parity: the comparison with the gate's predictions, None when there are none of this bundle.
         previous: what answered before, None at the first rollout.
         changed: False when this one was serving already.
+        engine: what serves: `local` or `kserve`.
+        port: port of the address, None on a cluster.
+        pid: process that answers behind it, None on a cluster.
+        applied: False when the manifest was committed and left to Argo CD or Flux.
+        committed: commit that brought the manifest to the target branch, empty when none had to.
+        steps: the shares of the traffic that were measured, in order.
     """
 
     model: str
     url: str
-    port: int
-    pid: int
     identity: ServedIdentity
     parity: Parity | None
     previous: ServedIdentity | None
     changed: bool
+    engine: str = "local"
+    port: int | None = None
+    pid: int | None = None
+    applied: bool = True
+    committed: str = ""
+    steps: tuple[TrafficStep, ...] = ()
 
 
 def make_identity(release: Release) -> ServedIdentity:

@@ -33,7 +33,7 @@ from gitops.errors import OutsideError, RefusedError
 from gitops.flow.rollouts import Expected, Turn
 from gitops.manifest import ReleaseManifest, VerdictDigest
 from gitops.release import Release
-from gitops.rollout import RolloutStep, compare_rows
+from gitops.rollout import Rollout, RolloutStep, compare_rows
 from gitops.run import Scores, scores_to_json
 from tests.release_kit import make_test_config
 
@@ -221,7 +221,7 @@ class Bench:
 
     def roll_out(self, version: str, made: Made, port: int = 0, **changes: Expected) -> int:
         model = replace(FUEL, serve=replace(FUEL.serve, port=port))
-        return self.turn(version, made, **changes).run(lambda: made.folder, model).port
+        return need_port(self.turn(version, made, **changes).run(lambda: made.folder, model))
 
     def running(self) -> list[int]:
         return sorted(find_processes(f"{self.folder}/servers/"))
@@ -243,6 +243,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield opened
 
 
+def need_port(rollout: Rollout) -> int:
+    assert rollout.port is not None
+    return rollout.port
+
+
 def read_version(port: int) -> str:
     return ask_identity(port, "fuel", timeout=10).version
 
@@ -252,11 +257,11 @@ def test_a_rollout_serves_says_who_it_is_and_agrees_with_the_gate(
 ) -> None:
     rollout = bench.turn("v1.0.0", made[0]).run(lambda: made[0].folder, FUEL)
     assert bench.steps == list(RolloutStep)
-    assert ask_identity(rollout.port, "fuel", timeout=10) == rollout.identity
+    assert ask_identity(need_port(rollout), "fuel", timeout=10) == rollout.identity
     assert rollout.parity is not None
     assert rollout.parity.rows == len(ROWS)
     assert rollout.previous is None
-    answers = replay(rollout.port, "fuel", list(ROWS), timeout=10)
+    answers = replay(need_port(rollout), "fuel", list(ROWS), timeout=10)
     assert compare_rows(made[0].expected.scores, answers).worst < 1e-7
     again = bench.turn("v1.0.0", made[0]).run(lambda: made[0].folder, FUEL)
     assert (again.changed, again.pid, again.port) == (False, rollout.pid, rollout.port)

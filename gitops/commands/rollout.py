@@ -68,6 +68,12 @@ def deploy(workspace: Workspace, model: ModelConfig) -> Rollout:
 
 def render_rollout(rollout: Rollout) -> str:
     """Return one line about a rollout."""
+    if not rollout.applied:
+        place = f"commit {rollout.committed[:12]}" if rollout.committed else "committed already"
+        return (
+            f"{rollout.model} {rollout.identity.version} is left to Argo CD or Flux: {place} "
+            "(apply: false)"
+        )
     state = "serves now" if rollout.changed else "serves already"
     parity = rollout.parity
     proof = f"{parity.rows} held-out rows predicted as judged" if parity else "no rows to compare"
@@ -78,8 +84,15 @@ def render_rollout(rollout: Rollout) -> str:
 def _stop(workspace: Workspace, model: ModelConfig) -> ExitCode:
     from gitops import log
     from gitops.adapters.local_server import open_service
+    from gitops.errors import InputError
     from gitops.flow.rollouts import service_folder
 
+    if workspace.settled.kserve is not None:
+        raise InputError(
+            f"{model.name} is served by a cluster, which --stop does not touch",
+            hint="a person takes it out of the repository's manifests, and deletes it: "
+            f"kubectl -n {model.serve.namespace} delete inferenceservice {model.serve.name}",
+        )
     with open_service(service_folder(workspace, model), model.serve.name, os.environ) as service:
         service.stop_everything()
     log.say(f"{model.name} is not served any more")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gitops.adapters import documents, dvc
 from gitops.adapters.publish import GitRemote, Question, publish, read_origin, read_target
 from gitops.adapters.store import copy_plain
+from gitops.change import make_served_paths
 from gitops.config import CONFIG_PATH
 from gitops.errors import InputError, RefusedError
 from gitops.flow.forge_waiving import add_forge_waiver
@@ -161,9 +162,14 @@ def make_input_paths(config: Config, model: ModelConfig) -> tuple[str, ...]:
 
 
 def make_output_paths(config: Config) -> tuple[str, ...]:
-    """Return what releases and waivers write: it is nobody's input, wherever it lies."""
+    """Return what releases, waivers and rollouts write: it is nobody's input, wherever it lies."""
     return tuple(
-        path for model in config.models for path in (model.pointer, model.manifest, model.waivers)
+        path
+        for model in config.models
+        for path in (
+            *(model.pointer, model.manifest, model.waivers),
+            *make_served_paths(config.kserve, model),
+        )
     )
 
 
@@ -185,7 +191,7 @@ def release_last(
         workspace,
         model,
         verdict=verdict,
-        bundle=workspace.store.place("bundles", verdict.candidate),
+        bundle=workspace.store.find("bundles", verdict.candidate),
         environ=os.environ,
         today=today,
         on_step=on_step,

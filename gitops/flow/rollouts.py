@@ -18,6 +18,8 @@ from gitops.adapters.local_server import (
 )
 from gitops.adapters.publish import Question, read_target
 from gitops.errors import OutsideError, RefusedError
+from gitops.flow.cluster_rollouts import roll_out_cluster
+from gitops.flow.cluster_turn import Replay
 from gitops.flow.preparing import HOLDOUT
 from gitops.flow.releasing import make_remote
 from gitops.flow.scoring import kept_scores, read_scores
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 FETCH_TIMEOUT = 1800.0
 ANSWER_TIMEOUT = 60.0
-RolloutCallback = Callable[[RolloutStep], None]
+RolloutCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +57,20 @@ class Expected:
     holdout: Path
 
 
-def ignore_step(step: RolloutStep) -> None:
+def ignore_step(step: str) -> None:
     """Do nothing: the callback of those who do not follow the steps."""
     del step
 
 
 def find_deployed(workspace: Workspace, name: str) -> ModelConfig:
     """Return a model as the target branch defines it: a merge request's idea of it serves nobody."""
-    return (workspace.target_config or workspace.config).model(name)
+    return workspace.settled.model(name)
 
 
 def find_released(workspace: Workspace, environ: Mapping[str, str]) -> tuple[ModelConfig, ...]:
     """Return the models that the target branch carries a release of, as it is right now."""
     remote = make_remote(workspace, environ)
-    models = (workspace.target_config or workspace.config).models
+    models = workspace.settled.models
     return tuple(m for m in models if read_target(remote, Question(config=m)).carried)
 
 
@@ -84,7 +86,7 @@ def find_expected(workspace: Workspace, model: ModelConfig, bundle: str) -> Expe
         return None
     key = run_from_json(documents.read_document(place, "run")).current.key
     kept = kept_scores(workspace, bundle, key)
-    holdout = workspace.store.place("splits", key) / HOLDOUT
+    holdout = workspace.store.find("splits", key) / HOLDOUT
     if not (kept.exists() and holdout.exists()):
         return None
     scores = read_scores(kept)
@@ -108,10 +110,22 @@ def roll_out(
         OutsideError: the new server did not start, or a remote failed.
     """
     require_reviewed(workspace.request)
-    target = read_target(make_remote(workspace, environ), Question(config=model))
-    carried, release = find_registered(target, model.name)
+    remote = make_remote(workspace, environ)
+    carried, release = find_registered(read_target(remote, Question(config=model)), model.name)
     if expected is None:
         expected = find_expected(workspace, model, release.manifest.bundle)
+    kserve = workspace.settled.kserve
+    if kserve is not None:
+        proof = Replay(scores=expected.scores, rows=_read_rows(expected)) if expected else None
+        return roll_out_cluster(
+            model,
+            kserve,
+            release,
+            remote=remote,
+            proof=proof,
+            environ=environ,
+            on_step=on_step,
+        )
     with open_service(service_folder(workspace, model), model.serve.name, environ) as service:
         turn = Turn(service=service, release=release, expected=expected, on_step=on_step)
         return turn.run(lambda: _fetch_bundle(workspace, model, carried, service), model)
@@ -128,7 +142,7 @@ class Turn:
     service: LocalService
     release: Release
     expected: Expected | None
-    on_step: RolloutCallback
+    on_step: Callable[[RolloutStep], None]
 
     def run(self, fetch: Callable[[], Path], model: ModelConfig) -> Rollout:
         """Take the turn; `fetch` brings the bundle if a server has to be started."""

@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 from gitops.adapters.publish.clone import Clone, open_clone
-from gitops.adapters.publish.reading import Question, read_target_of
-from gitops.adapters.publish.remote import GitRemote, read_origin
+from gitops.adapters.publish.reading import Question, read_file, read_target_of
+from gitops.adapters.publish.remote import GitRemote, read_origin, split_credentials
 from gitops.adapters.publish.writing import Built, write_objects
 from gitops.errors import OutsideError
 from gitops.release import (
@@ -29,7 +29,15 @@ from gitops.release import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["GitRemote", "Question", "publish", "read_origin", "read_target"]
+__all__ = [
+    "GitRemote",
+    "Question",
+    "publish",
+    "publish_file",
+    "read_origin",
+    "read_target",
+    "split_credentials",
+]
 
 ATTEMPTS = 8
 
@@ -53,16 +61,41 @@ def publish(
     OutsideError when the remote refuses or stays contended; then nothing of it is there.
     """
     with open_clone(remote) as clone:
-        for attempt in range(ATTEMPTS):
-            planned = plan(read_target_of(clone, question))
-            if isinstance(planned, Release):
-                return planned
-            built = write_objects(clone, planned, on_step)
-            if _push(clone, planned, built, on_step):
-                return _make_release(planned, built)
-            _wait(attempt)
+        return _publish(clone, lambda: plan(read_target_of(clone, question)), on_step)
+
+
+def publish_file(
+    remote: GitRemote,
+    question: Question,
+    path: str,
+    plan: Callable[[Target, bytes | None], PlannedCommit | Release],
+) -> Release:
+    """Do the same for a commit of one file, whose content on the branch `plan` gets beside the target.
+
+    The release returned names the commit that now carries the file, if one had to be made.
+    """
+    with open_clone(remote) as clone:
+
+        def plan_now() -> PlannedCommit | Release:
+            target = read_target_of(clone, question)
+            return plan(target, read_file(clone, target.commit, path))
+
+        return _publish(clone, plan_now, ignore_step)
+
+
+def _publish(
+    clone: Clone, plan: Callable[[], PlannedCommit | Release], on_step: StepCallback
+) -> Release:
+    for attempt in range(ATTEMPTS):
+        planned = plan()
+        if isinstance(planned, Release):
+            return planned
+        built = write_objects(clone, planned, on_step)
+        if _push(clone, planned, built, on_step):
+            return _make_release(planned, built)
+        _wait(attempt)
     raise OutsideError(
-        f"{remote.branch} moved at each of {ATTEMPTS} attempts",
+        f"{clone.remote.branch} moved at each of {ATTEMPTS} attempts",
         hint="nothing was pushed; run it again",
     )
 

@@ -114,6 +114,12 @@ def _read_files(clone: Clone, config: ModelConfig, commit: str, named: str) -> C
     return parse_carried(pointer, manifest, config=config, commit=named)
 
 
+def read_file(clone: Clone, commit: str, path: str) -> bytes | None:
+    """Return a plain small file of a commit, None when there is none; InputError for anything else."""
+    entry = clone.run("ls-tree", "-z", "--long", commit, "--", path).rstrip("\0")
+    return _read_entry(clone, entry)[1] if entry else None
+
+
 def _read_entry(clone: Clone, entry: str) -> tuple[str, bytes]:
     facts, _, path = entry.partition("\t")
     mode, _, sha, size = facts.split()
