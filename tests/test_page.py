@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLIENT = ROOT / "kubernetes/client"
-FILES = sorted(CLIENT.iterdir())
+FILES = sorted(path for path in CLIENT.iterdir() if path.name != "kustomization.yaml")
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 TEMPLATE = (CLIENT / "nginx.conf.template").read_text("utf-8")
 POLICY = (
