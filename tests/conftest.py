@@ -19,3 +19,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="run test_kubeflow.py and test_kserve_rollout.py there instead of against fakes",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the slow tests first: with several workers nothing long is left for the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

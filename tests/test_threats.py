@@ -78,8 +78,8 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "F2 killed between any two steps of a release": (
         "test_release.py::test_killed_after_any_step_and_run_again_it_converges",
-        "test_whole_way.py::test_a_release_pod_that_is_killed_leaves_nothing_half_done",
-        "test_whole_way.py::test_run_again_the_better_model_takes_over_step_by_step",
+        "test_whole_way.py::a_release_pod_that_is_killed_leaves_nothing_half_done",
+        "test_whole_way.py::run_again_the_better_model_takes_over_step_by_step",
     ),
     "F3 two releases at once": (
         "test_release_publish.py::test_two_models_released_at_once_fifty_times_lose_nothing",

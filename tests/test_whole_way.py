@@ -1,6 +1,6 @@
 """The fuel model goes the whole way on a cluster, merge by merge; then the same repository goes it locally.
 
-One story, told in order: each test begins where the one before it ended.
+One story in chapters, told in order: each begins where the one before it ended.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,8 @@ import yaml
 from tests.fake_kubeflow.world import Run
 from tests.whole_way import GIT_TOKEN, IMAGE, ROOT, World, make_world
 
-pytestmark = pytest.mark.slow
 STEPS = ("prepare", "fit", "score", "judge", "release", "rollout")
 PARAMS = (ROOT / "pipelines" / "fuel" / "params.yaml").read_text()
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with make_world(tmp_path_factory.mktemp("whole")) as world:
-        yield world
 
 
 def said(text: str) -> str:
@@ -45,7 +38,7 @@ def ask(world: World, path: str, body: object = None) -> dict[str, Any]:
     return found
 
 
-def test_a_merge_request_is_trained_on_the_cluster_and_judged(world: World) -> None:
+def a_merge_request_is_trained_on_the_cluster_and_judged(world: World) -> None:
     world.change({"pipelines/fuel/README.md": "More about it\n"}, "Explain", branch="topic")
     done = world.review_job(7, "topic", "check")
     assert done.returncode == 0, done.stderr
@@ -57,7 +50,7 @@ def test_a_merge_request_is_trained_on_the_cluster_and_judged(world: World) -> N
     assert zones == {"untrusted"}
 
 
-def test_a_merge_is_trained_judged_released_and_served_on_the_cluster(world: World) -> None:
+def a_merge_is_trained_judged_released_and_served_on_the_cluster(world: World) -> None:
     done = world.job("run", "production")
     assert done.returncode == 0, done.stderr
     for step in STEPS:
@@ -72,7 +65,7 @@ def test_a_merge_is_trained_judged_released_and_served_on_the_cluster(world: Wor
     assert f"dvc/files/md5/{pointer[:2]}/{pointer[2:]}" in stored
 
 
-def test_what_serves_says_which_commit_it_is_and_predicts_what_was_judged(world: World) -> None:
+def what_serves_says_which_commit_it_is_and_predicts_what_was_judged(world: World) -> None:
     car = {"cyl": 4, "dpl": 97, "hp": 90, "wght": 2448, "acc": 15, "year": 76, "org": 2}
     answer = ask(world, "/v1/models/fuel:predict", {"instances": [car]})
     (mpg,) = answer["predictions"]
@@ -84,7 +77,7 @@ def test_what_serves_says_which_commit_it_is_and_predicts_what_was_judged(world:
     assert json.loads(status.stdout)["models"][0]["served"]["commit"] == commit
 
 
-def test_the_committed_manifest_names_the_commit_of_the_pointer(world: World) -> None:
+def the_committed_manifest_names_the_commit_of_the_pointer(world: World) -> None:
     manifest = yaml.safe_load(world.file_on_main("kubernetes/served/fuel.yaml"))
     commit = world.bare.git("rev-parse", "fuel@v1.0.0^{commit}")
     assert manifest["spec"]["predictor"]["model"]["storageUri"] == (
@@ -92,7 +85,7 @@ def test_the_committed_manifest_names_the_commit_of_the_pointer(world: World) ->
     )
 
 
-def test_only_the_release_and_rollout_pods_could_push(world: World) -> None:
+def only_the_release_and_rollout_pods_could_push(world: World) -> None:
     """Each step's pod has what gitops.yaml grants it: the training step has nothing at all."""
     (run,) = (r for r in world.kubeflow.runs if namespace_of(world, r) == "gitops-production")
     version = world.kubeflow.world.versions[
@@ -119,7 +112,7 @@ def namespace_of(world: World, run: Run) -> str:
     return str(world.kubeflow.world.experiments[run.body["experiment_id"]]["namespace"])
 
 
-def test_the_same_merge_again_starts_nothing_and_commits_nothing(world: World) -> None:
+def the_same_merge_again_starts_nothing_and_commits_nothing(world: World) -> None:
     runs, tip = len(world.kubeflow.runs), world.bare.git("rev-parse", "main")
     done = world.job("run", "production")
     assert done.returncode == 0, done.stderr
@@ -128,7 +121,7 @@ def test_the_same_merge_again_starts_nothing_and_commits_nothing(world: World) -
     assert world.bare.git("rev-parse", "main") == tip
 
 
-def test_schedules_are_reconciled_and_what_they_start_does_what_a_merge_does(world: World) -> None:
+def schedules_are_reconciled_and_what_they_start_does_what_a_merge_does(world: World) -> None:
     done = world.job("schedule")
     assert done.returncode == 0, done.stderr
     assert "team-cars-weekly created" in said(done.stderr)
@@ -142,7 +135,7 @@ def test_schedules_are_reconciled_and_what_they_start_does_what_a_merge_does(wor
     assert len(world.kubeflow.runs) == runs + 1
 
 
-def test_a_training_step_that_fails_shows_its_own_last_lines(world: World) -> None:
+def a_training_step_that_fails_shows_its_own_last_lines(world: World) -> None:
     world.change({"pipelines/fuel/params.yaml": "model: steam\n"}, "Try steam", branch="steam")
     done = world.review_job(8, "steam", "run", "experimental")
     assert done.returncode == 2
@@ -151,7 +144,7 @@ def test_a_training_step_that_fails_shows_its_own_last_lines(world: World) -> No
     assert "cluster.log" in done.stderr
 
 
-def test_a_release_pod_that_is_killed_leaves_nothing_half_done(world: World) -> None:
+def a_release_pod_that_is_killed_leaves_nothing_half_done(world: World) -> None:
     world.change({"pipelines/fuel/params.yaml": PARAMS.replace("400", "500")}, "More trees")
     tip, known = world.bare.git("rev-parse", "main"), len(world.kubeflow.runs)
     job = world.start_job("run", "production")
@@ -180,7 +173,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_run_again_the_better_model_takes_over_step_by_step(world: World) -> None:
+def run_again_the_better_model_takes_over_step_by_step(world: World) -> None:
     done = world.job("run", "production")
     assert done.returncode == 0, done.stderr
     names = [run.body["display_name"] for run in world.kubeflow.runs]
@@ -195,7 +188,7 @@ def test_run_again_the_better_model_takes_over_step_by_step(world: World) -> Non
     assert "v1.1.0" in json.dumps(identity)
 
 
-def test_a_rollback_is_a_commit_and_serves_the_earlier_bytes_again(world: World) -> None:
+def a_rollback_is_a_commit_and_serves_the_earlier_bytes_again(world: World) -> None:
     done = world.job("rollback", "fuel", "--reason", "more trees, more doubts")
     assert done.returncode == 0, done.stderr
     log = world.bare.git("log", "--format=%s", "main").splitlines()
@@ -205,7 +198,7 @@ def test_a_rollback_is_a_commit_and_serves_the_earlier_bytes_again(world: World)
     assert world.job("status").returncode == 0
 
 
-def test_no_secret_is_in_a_log_a_document_or_git(world: World) -> None:
+def no_secret_is_in_a_log_a_document_or_git(world: World) -> None:
     secrets = (GIT_TOKEN, world.s3.environ["AWS_SECRET_ACCESS_KEY"], world.kubeflow.token)
     printed = "".join(job.stdout + job.stderr for job in world.jobs)
     places = [*(world.folder / "builds").glob("*/.gitops"), world.folder / "kubeflow"]
@@ -220,9 +213,9 @@ def test_no_secret_is_in_a_log_a_document_or_git(world: World) -> None:
         assert not [text for text in texts if secret in text]
 
 
-def test_locally_the_same_repository_makes_the_same_release(world: World, tmp_path: Path) -> None:
+def locally_the_same_repository_makes_the_same_release(world: World) -> None:
     """The engines change and nothing else: same bytes, same pointer, same manifest, same tag."""
-    with make_world(tmp_path, engines="") as local:
+    with make_world(world.folder / "local", engines="") as local:
         done = local.job("run", "production", "--no-rollout")
         assert done.returncode == 0, done.stderr
         assert local.bare.git("tag", "--list") == "fuel@v1.0.0"
@@ -245,3 +238,27 @@ def make_comparable(manifest: str) -> dict[str, Any]:
     """Leave out the commit that was released: another gitops.yaml is another commit."""
     body: dict[str, Any] = json.loads(manifest)
     return {key: value for key, value in body.items() if key != "source"}
+
+
+CHAPTERS = (
+    a_merge_request_is_trained_on_the_cluster_and_judged,
+    a_merge_is_trained_judged_released_and_served_on_the_cluster,
+    what_serves_says_which_commit_it_is_and_predicts_what_was_judged,
+    the_committed_manifest_names_the_commit_of_the_pointer,
+    only_the_release_and_rollout_pods_could_push,
+    the_same_merge_again_starts_nothing_and_commits_nothing,
+    schedules_are_reconciled_and_what_they_start_does_what_a_merge_does,
+    a_training_step_that_fails_shows_its_own_last_lines,
+    a_release_pod_that_is_killed_leaves_nothing_half_done,
+    run_again_the_better_model_takes_over_step_by_step,
+    a_rollback_is_a_commit_and_serves_the_earlier_bytes_again,
+    no_secret_is_in_a_log_a_document_or_git,
+    locally_the_same_repository_makes_the_same_release,
+)
+
+
+@pytest.mark.slow
+def test_the_fuel_model_goes_the_whole_way_on_a_cluster(tmp_path: Path) -> None:
+    with make_world(tmp_path) as world:
+        for chapter in CHAPTERS:
+            chapter(world)

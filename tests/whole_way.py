@@ -196,6 +196,7 @@ def make_world(
     folder: Path, *, mode: str = "serverless", engines: str = ENGINES
 ) -> Iterator[World]:
     """Make the repository, push its data with DVC, start every server; main has no release yet."""
+    folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         s3 = stack.enter_context(serve_s3())
         served = folder / "served"
