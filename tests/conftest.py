@@ -17,7 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--cluster",
         metavar="KUBECONFIG",
         type=Path,
-        help="run test_kubeflow.py and test_kserve_rollout.py there instead of against fakes",
+        help="run test_kubeflow.py and test_kserve_contract.py there instead of against fakes",
     )
 
 
