@@ -195,11 +195,24 @@ def test_a_failing_training_step_shows_its_own_last_lines(team: Team) -> None:
     team.repository.git("checkout", "--quiet", "-B", "broken", "ridge")
     team.repository.commit_files({"training/params.yaml": "alpha: a lot\n"})
     done = team.gitops("check")
+    later = [team.gitops(command) for command in ("gate", "report")]
     team.repository.git("checkout", "--quiet", "ridge")
-    assert done.returncode == 2
-    assert "'fit'" in done.stderr
-    assert "The 'alpha' parameter of Ridge must be" in done.stderr
-    assert "the whole log: " in done.stderr
+    assert "progression: NO VERDICT: the run failed: " in done.stderr
+    for one in (done, *later):
+        assert one.returncode == 2
+        assert "'fit'" in one.stderr
+        assert "The 'alpha' parameter of Ridge must be" in one.stderr
+        assert "the whole log: " in one.stderr
+    assert all("NO VERDICT for progression: the run failed: " in one.stderr for one in later)
+
+
+def test_what_failed_on_another_commit_is_not_told_of_this_one(team: Team) -> None:
+    folder = team.repository.path / ".gitops" / "progression"
+    said = json.loads((folder / "failure.json").read_text())
+    assert said["hint"] == "the whole log: .gitops/progression/run.log"
+    assert team.gitops("report").returncode == 0
+    assert team.gitops("check").returncode == 0
+    assert not (folder / "failure.json").exists()
 
 
 def test_a_model_that_is_not_good_enough_is_refused_with_the_figures(team: Team) -> None:

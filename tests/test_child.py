@@ -57,6 +57,11 @@ def test_models_run_beside_each_other() -> None:
     assert content["gitops-gate wear"]["needs"] == ["gitops-run wear"]
 
 
+def test_a_gate_waits_for_its_run_however_that_ends() -> None:
+    gate = review(make_model("fuel"))["gitops-gate fuel"]
+    assert (gate["needs"], gate["rules"]) == (["gitops-run fuel"], [{"when": "always"}])
+
+
 def test_a_skipped_model_has_no_job() -> None:
     content = review(make_model("fuel"), make_model("wear", Action.SKIP))
     assert not [name for name in content if name.endswith("wear")]

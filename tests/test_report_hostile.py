@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gitops.flow.failures import make_failure
+from gitops.note import Marker, render_note
 from gitops.report.escape import has_command
 from gitops.report.html import render_html
 from gitops.report.markdown import render_markdown
+from gitops.report.overview import ModelReport, render_overview
 from gitops.report.terminal import render_terminal
 from tests.report_pages import make_hostile_page
 from tests.test_report_markdown import ATTACKS, NASTY, OWN_HTML, parse, shown_text
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 LONGEST = 100_000
 HTML_ATTACKS = (
@@ -101,6 +108,46 @@ def test_a_note_has_no_link_image_html_mention_or_command_from_data(text: str) -
 @pytest.mark.parametrize("attack", [*ATTACKS, *HTML_ATTACKS])
 def test_each_known_attack_stays_text_in_a_note_at_full_length(attack: str) -> None:
     check_note(repeat([attack, "\n"], LONGEST))
+
+
+def check_failure(text: str) -> None:
+    """What a failed run says, as read from its document, and as the renderer would take it raw."""
+    failure = make_failure(
+        commit="a" * 40, fingerprint="sha256:" + "b" * 64, what=text, where=text, hint=text
+    )
+    assert len(failure.text) <= 8000
+    for said in (failure.text, text):
+        reports = [ModelReport(model=name, outcome=None, failure=said) for name in ("a", "b")]
+        note = render_overview(reports, skipped=(), commit="a" * 40, link="")
+        tokens = parse(note)
+        kinds = {token.type for token in tokens}
+        assert not kinds & {"link_open", "image", "html_inline", "html_block", "code_block"}
+        assert sum(token.type == "fence" for token in tokens) in (0, 2)
+        assert shown_text(tokens) == (shown_text(USUAL_FAILURE) if "fence" in kinds else SILENT)
+        assert not has_command(note)
+        assert len(note) < 50_000
+    render_note(Marker(scope="gitops"), note)
+
+
+def make_usual_failure(said: str) -> list[Token]:
+    reports = [ModelReport(model=name, outcome=None, failure=said) for name in ("a", "b")]
+    return parse(render_overview(reports, skipped=(), commit="a" * 40, link=""))
+
+
+USUAL_FAILURE = make_usual_failure("fit failed")
+SILENT = shown_text(make_usual_failure(""))
+
+
+@SLOWLY
+@given(HUGE)
+def test_what_a_failed_run_says_stays_in_its_code_block(text: str) -> None:
+    check_failure(text)
+
+
+@pytest.mark.parametrize("attack", [*ATTACKS, *HTML_ATTACKS])
+def test_each_known_attack_stays_in_the_code_block_of_a_failed_run(attack: str) -> None:
+    for text in (attack, repeat([attack, "\n"], LONGEST)):
+        check_failure(text)
 
 
 @SLOWLY

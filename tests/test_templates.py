@@ -151,6 +151,16 @@ def test_the_run_hands_over_a_bundle_and_no_scores() -> None:
     assert not [path for path in paths if re.search(r"scores|splits|verdict|report|\*", path)]
 
 
+def test_why_a_run_failed_reaches_the_report_by_way_of_the_gate() -> None:
+    """Unreviewed code writes it; what the gate itself writes, no run can hand over."""
+    assert job("gate")["rules"] == job("report")["rules"] == [{"when": "always"}]
+    handed = {name: set(job(name)["artifacts"]["paths"]) for name in ("run", "gate")}
+    both = {".gitops/fuel/failure.json", ".gitops/fuel/run.json"}
+    assert handed["run"] & handed["gate"] == both
+    assert ".gitops/fuel/cluster.log" in handed["run"]
+    assert all(job(name)["artifacts"]["when"] == "always" for name in handed)
+
+
 def test_reviewers_get_tests_metrics_and_a_page() -> None:
     artifacts = job("gate")["artifacts"]
     assert set(artifacts["reports"]) == {"junit", "metrics"}

@@ -142,6 +142,10 @@ def a_training_step_that_fails_shows_its_own_last_lines(world: World) -> None:
     assert "the step 'fit' failed" in done.stderr
     assert "KeyError" in done.stderr
     assert "cluster.log" in done.stderr
+    told = world.document("failure.json")
+    assert "the step 'fit' failed" in told["what"]
+    assert "KeyError" in told["what"]
+    assert told["hint"].endswith(".gitops/fuel/cluster.log")
 
 
 def a_release_pod_that_is_killed_leaves_nothing_half_done(world: World) -> None:

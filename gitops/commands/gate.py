@@ -2,7 +2,7 @@
 
 In a merge request's pipeline the run is data: rows and champion are fetched anew, the bundle is
 scored anew. Writes verdict.json, junit.xml and metrics.txt beside the run document. Exit codes:
-0 pass, 1 fail, 5 the held-out rows cannot tell.
+0 pass, 1 fail, 2 the run failed, 5 the held-out rows cannot tell.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge, write the verdicts, print them; return the exit code of the worst."""
+    from gitops.flow.failures import raise_failure
     from gitops.flow.judging import judge_run, write_verdict
     from gitops.flow.receiving import receive_run
     from gitops.flow.workspace import open_workspace
@@ -37,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     workspace = open_workspace(Path.cwd(), os.environ, target=arguments.target)
 
     def judge(name: str) -> int:
+        raise_failure(workspace, name)
         judged, run = receive_run(workspace, name, os.environ)
         verdict = judge_run(judged, run)
         write_verdict(judged, verdict)
@@ -55,9 +57,18 @@ def _report(workspace: Workspace, run: Run, verdict: Verdict) -> None:
 
 
 def find_judged(workspace: Workspace, only: list[str] | None, document: str) -> list[str]:
-    """Return the models that have a document; InputError when there is none, or not the one asked for."""
+    """Return the models that have a document, or whose run failed.
+
+    InputError when there is none, or not the one asked for.
+    """
+    from gitops.flow.failures import find_failure
+
     names = only or [model.name for model in workspace.config.models]
-    found = [name for name in names if workspace.document(name, document).exists()]
+    found = [
+        name
+        for name in names
+        if workspace.document(name, document).exists() or find_failure(workspace, name)
+    ]
     if not found or (only and len(found) != len(only)):
         raise InputError(
             f"there is no {document} to read",

@@ -15,6 +15,7 @@ from gitops.errors import InputError, OutsideError
 from gitops.flow import engine
 from gitops.flow.champion import read_champion
 from gitops.flow.engines import EngineWork, Kind, run_engine
+from gitops.flow.failures import recording_failure
 from gitops.flow.preparing import read_data_pointer, split_data
 from gitops.flow.results import keep_result, read_result
 from gitops.flow.scoring import Scorer
@@ -36,10 +37,17 @@ class Held:
 def run_experiment(
     workspace: Workspace, planned: ModelPlan, base: str | None, environ: Mapping[str, str]
 ) -> Run:
-    """Run a model's experiment, or reuse the result of the same fingerprint, and score what is compared."""
+    """Run a model's experiment, or reuse the result of the same fingerprint, and score what is compared.
+
+    What ends it without a result is written to `failure.json` as well, for the jobs that come after.
+    """
     model = workspace.model(planned.name)
     fingerprint = _known_fingerprint(planned)
-    with Scorer(workspace, model.target) as scorer, log.section("run", f"run {model.name}"):
+    with (
+        recording_failure(workspace, model.name, fingerprint),
+        Scorer(workspace, model.target) as scorer,
+        log.section("run", f"run {model.name}"),
+    ):
         stored = workspace.store.has("runs", fingerprint)
         held = read_held(workspace, model)
         if not stored or held.champion is not None:

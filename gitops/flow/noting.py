@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gitops import log
 from gitops.adapters.ci import MergeRequestJob
 from gitops.errors import GitopsError, InputError, OutsideError
+from gitops.flow.failures import find_failure
 from gitops.flow.forge_waiving import STATUS, read_facts
 from gitops.flow.judging import read_run, read_verdict
 from gitops.flow.reporting import NOTE, PICTURE
@@ -105,19 +106,35 @@ def read_message(workspace: Workspace, plan: Plan) -> Message:
 
 
 def _read_report(workspace: Workspace, name: str) -> tuple[ModelReport, Verdict | None]:
+    """Return what is known of a model: what the gate wrote, else what its run said when it failed."""
+    judged = _read_judged(workspace, name)
+    if judged:
+        return judged
+    return ModelReport(model=name, outcome=None, failure=_read_failure(workspace, name)), None
+
+
+def _read_failure(workspace: Workspace, name: str) -> str:
+    try:
+        failure = find_failure(workspace, name)
+    except InputError as error:
+        log.warn(f"why the run of {name} failed cannot be read: {show(str(error))}")
+        return ""
+    return failure.text if failure else ""
+
+
+def _read_judged(workspace: Workspace, name: str) -> tuple[ModelReport, Verdict] | None:
     """Return what the gate wrote about a model; what cannot be read, or is of another run, is nothing."""
-    missing = ModelReport(model=name, outcome=None), None
     text = workspace.document(name, NOTE)
     if not (workspace.document(name, "verdict.json").exists() and text.exists()):
-        return missing
+        return None
     try:
         verdict, run = read_verdict(workspace, name), read_run(workspace, name)
         content = _read_text(text).decode("utf-8", "replace")
     except InputError as error:
         log.warn(f"{name} has no verdict: {error}")
-        return missing
+        return None
     if run.commit != workspace.request.head or run.fingerprint != verdict.fingerprint:
-        return missing
+        return None
     return ModelReport(model=name, outcome=verdict.outcome, text=content), verdict
 
 

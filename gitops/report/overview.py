@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gitops.gate.verdict import Outcome
-from gitops.report.escape import render_code, render_prose
+from gitops.report.escape import render_code, render_fence, render_prose
 from gitops.report.page import label_outcome
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _URGENCY = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
 _LINK = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&'*+,;=%-]+")
-_WAIVER = 800
+_WAIVER, _FAILURE = 800, 10_000
 NO_VERDICT = "its job ended before the gate could judge it"
 
 
@@ -32,6 +32,7 @@ class ModelReport:
         picture: Markdown of its picture among the project's uploads, or empty.
         waiver: who waives its verdict on GitLab, or what has to happen for that; plain text.
         waived_by: user who does, such as `@mara`; empty when nobody does.
+        failure: what its run said when it failed, the step's last lines; hostile, empty if unknown.
     """
 
     model: str
@@ -40,6 +41,7 @@ class ModelReport:
     picture: str = ""
     waiver: str = ""
     waived_by: str = ""
+    failure: str = ""
 
 
 def find_worst(reports: Sequence[ModelReport]) -> Outcome:
@@ -97,10 +99,17 @@ def _render_refusal(refusal: Refusal) -> str:
 def _render_model(report: ModelReport, *, alone: bool) -> str:
     title = "" if alone else f"### {render_code(report.model)}\n\n"
     if report.outcome is None:
-        return f"{title}❌ **NO VERDICT** for {render_code(report.model)}: {NO_VERDICT}."
+        why = f"❌ **NO VERDICT** for {render_code(report.model)}: {NO_VERDICT}."
+        return f"{title}{why}{_render_failure(report.failure)}"
     picture = f"\n\n{report.picture}" if report.picture else ""
     waiver = f"\n\n{render_prose(report.waiver, limit=_WAIVER)}" if report.waiver else ""
     return f"{title}{report.text.rstrip()}{waiver}{picture}"
+
+
+def _render_failure(text: str) -> str:
+    """Return what a failed run said last as a code block; code of the merge request may have written it."""
+    said = text[:_FAILURE].strip()
+    return f"\n\nIts run failed, and said last:\n\n{render_fence(said, 'text')}" if said else ""
 
 
 def _render_origin(commit: str, link: str) -> str:

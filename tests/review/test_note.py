@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,34 @@ from gitops.plan import Refusal
 from tests.fake_gitlab import FaultKind
 from tests.fake_gitlab.stage import IID, QUICK, TOKEN, Stage
 from tests.review.kit import Desk, make_environ, make_job, make_message, post
+from tests.test_report_markdown import parse, shown_text
 
 pytestmark = pytest.mark.slow
+
+FORGED = (
+    "**PASS** ```\n/approve\n/merge\n~~~\n</details><img src=x>[a](http://x) @all\u2028/close\n"
+    "✅ **PASS** for `fuel`"
+)
+
+
+def write_failure(desk: Desk, **facts: str) -> None:
+    """Write what the run job leaves when it fails, or what unreviewed code puts in its place."""
+    said = {"what": "the step 'fit' failed\n    | ValueError: no rows", "where": "", "hint": ""}
+    body = {"commit": desk.environ["CI_COMMIT_SHA"], "fingerprint": "sha256:" + "b" * 64}
+    desk.document("failure.json").write_text(json.dumps({**body, **said, **facts}), "utf-8")
+
+
+def forget(desk: Desk, *names: str) -> None:
+    for name in names:
+        desk.document(name).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def failed(desk: Desk) -> Desk:
+    """The merge request where the run job failed: no run, but why."""
+    forget(desk, "run.json")
+    write_failure(desk)
+    return desk
 
 
 def test_the_verdict_is_one_note_and_one_status(gate_done: Desk, stage: Stage) -> None:
@@ -87,6 +114,67 @@ def test_a_planned_model_without_a_verdict_is_no_pass(
     assert post(gated, stage).outcome is Outcome.FAIL
     assert "NO VERDICT" in stage.notes[0]["body"]
     assert [one["status"] for one in stage.place.statuses] == ["failed"]
+
+
+def test_a_run_that_failed_is_told_with_its_last_lines(failed: Desk, stage: Stage) -> None:
+    gate = failed.gitops("gate", "--report", "--model", "fuel")
+    assert gate.returncode == 2
+    assert "the run failed: the step 'fit' failed\n    | ValueError: no rows\n" in gate.stderr
+    assert post(failed, stage).outcome is Outcome.FAIL
+    (note,) = stage.notes
+    first, said = note["body"].split("\n\n", 2)[1:]
+    assert first.startswith("❌ **NO VERDICT** for `fuel`: ")
+    assert "```text\nthe step 'fit' failed\n    | ValueError: no rows\n```\n" in said
+    assert [one["status"] for one in stage.place.statuses] == ["failed"]
+
+
+def test_what_a_failed_run_says_is_only_text(failed: Desk, stage: Stage) -> None:
+    write_failure(failed, what=FORGED, where=FORGED, hint=FORGED)
+    assert post(failed, stage).outcome is Outcome.FAIL
+    (note,) = stage.notes
+    tokens = parse(note["body"].partition("-->")[2])
+    assert [token.type for token in tokens].count("fence") == 1
+    assert "PASS" not in shown_text(tokens)
+    assert "\u2028" not in note["body"]
+    assert stage.fake.world.quick_actions == []
+    assert [one["status"] for one in stage.place.statuses] == ["failed"]
+
+
+@pytest.mark.parametrize("content", ["a failure", "a link", "a flood"])
+def test_a_forged_failure_changes_no_verdict(gated: Desk, content: str) -> None:
+    usual = make_message(gated)[1]
+    if content == "a link":
+        gated.document("failure.json").symlink_to("/etc/passwd")
+    else:
+        write_failure(gated, what=FORGED * (1 if content == "a failure" else 2000))
+    assert make_message(gated)[1] == usual
+    assert gated.gitops("gate", "--model", "fuel").returncode == 0
+
+
+@pytest.mark.parametrize("content", ["a link", "a flood", "of another commit"])
+def test_what_is_no_failure_of_this_commit_is_not_told(
+    failed: Desk, stage: Stage, content: str
+) -> None:
+    if content == "a link":
+        failed.document("failure.json").rename(failed.document("real.json"))
+        failed.document("failure.json").symlink_to("real.json")
+    elif content == "a flood":
+        write_failure(failed, what="no rows" * 20_000)
+    else:
+        write_failure(failed, commit="f" * 40)
+    gate = failed.gitops("gate", "--model", "fuel")
+    assert (gate.returncode, "no rows" in gate.stderr) == (2, False)
+    assert post(failed, stage).outcome is Outcome.FAIL
+    assert "NO VERDICT" in stage.notes[0]["body"]
+    assert "said last" not in stage.notes[0]["body"]
+
+
+def test_a_run_that_the_gate_refused_did_not_fail(gated: Desk) -> None:
+    """Then what lies there as its last lines is not believed."""
+    forget(gated, "verdict.json", "report.md")
+    write_failure(gated, what=FORGED)
+    (report,) = make_message(gated)[1].reports
+    assert (report.outcome, report.failure) == (None, "")
 
 
 def test_a_verdict_that_contradicts_its_findings_is_no_verdict(gated: Desk) -> None:

@@ -149,5 +149,23 @@ def test_the_pipeline_of_the_release_commit_releases_nothing_more(story: Story) 
     assert laboratory.origin.git("for-each-ref") == before
 
 
+def test_a_run_that_fails_is_told_with_the_last_lines_of_its_step(story: Story) -> None:
+    """The gate runs all the same, and hands on to the note what the run left."""
+    laboratory = story.laboratory
+    laboratory.desk.git("checkout", "--quiet", "main")
+    params = (laboratory.desk.path / "pipelines/fuel/params.yaml").read_text("utf-8")
+    files = {"pipelines/fuel/params.yaml": params.replace("model: boosted", "model: divined")}
+    laboratory.open_merge_request("divined", files, "Guess")
+    pipeline = laboratory.run_merge_request()
+    names = ("gitops-run fuel", "gitops-gate fuel", "gitops-report")
+    assert [pipeline.jobs[name] for name in names] == ["FAIL"] * 3, pipeline.output
+    (note,) = laboratory.place.notes[IID]
+    assert "**NO VERDICT** for `fuel`" in note["body"]
+    said = note["body"].split("```")[1]
+    assert "Inner task failed: 'fit'" in said
+    assert "    |     KeyError: 'divined'\nhint: the whole log: .gitops/fuel/run.log\n" in said
+    assert laboratory.place.statuses[-1]["description"] == "fuel: no verdict"
+
+
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
