@@ -105,11 +105,12 @@ class FakeCluster:
     def wait(self, condition: Callable[[], bool], seconds: float = 30) -> None:
         """Return once the condition holds; AssertionError when it does not in time."""
         until = time.monotonic() + seconds
-        with self.store.changed:
-            while not condition():
-                if time.monotonic() > until:
-                    raise AssertionError(f"not within {seconds} s: {self._describe()}")
-                self.store.changed.wait(0.1)
+        # The condition may ask the servers, which need the lock.
+        while not condition():
+            if time.monotonic() > until:
+                raise AssertionError(f"not within {seconds} s: {self._describe()}")
+            with self.store.changed:
+                self.store.changed.wait(0.05)
 
     def _describe(self) -> str:
         found = [w for each in self.controller.workloads.values() for w in each]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeAlias
 
 from tests.fake_kubernetes import serverless, standard
@@ -15,6 +16,9 @@ from tests.fake_kubernetes.pods import Pods, State, Workload
 from tests.fake_kubernetes.route import Route
 from tests.fake_kubernetes.status import Target
 from tests.fake_kubernetes.webhook import read_mode
+
+# A test may switch a fault off without waking anyone.
+_IDLE = 0.25
 
 Key: TypeAlias = tuple[str, str]
 
@@ -46,9 +50,9 @@ class Controller:
         """Reconcile until `close`."""
         with self.store.changed:
             while not self._closing:
-                if not (not self.faults.frozen and self._reconcile_all()):
+                if self.faults.frozen or not self._reconcile_all():
                     flapping = self.faults.flap > 0
-                    self.store.changed.wait(self.faults.flap_seconds if flapping else 0.25)
+                    self.store.changed.wait(self.faults.flap_seconds if flapping else _IDLE)
 
     def close(self) -> None:
         """End the thread."""
@@ -82,11 +86,7 @@ class Controller:
         mine = self.workloads.setdefault(key, [])
         route = mode.reconcile(service, mine, self.pods, flapped=flapped)
         self.routes[key] = route
-        place, name = SERVICES, service["metadata"]["name"]
-        home = type(place)(
-            group=place.group, version=place.version, plural=place.plural, namespace=key[0]
-        )
-        return self.store.write_status(home, name, route.status)
+        return self.store.write_status(replace(SERVICES, namespace=key[0]), key[1], route.status)
 
     def _forget(self, key: Key) -> None:
         """Follow the deletion of a service: its pods end."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tests.fake_kubernetes.faults import Faults
+from tests.fake_kubernetes.guard import Guard
 
 Initialize: TypeAlias = Callable[[str, Path, dict[str, str]], None]
 
@@ -93,6 +94,7 @@ class Pods:
         self.folder, self.initialize, self.environ = folder, initialize, environ
         self.faults, self.tell = faults, tell
         self.all: list[Workload] = []
+        self.guard, self.telling = Guard(), threading.Lock()
 
     def start(
         self, namespace: str, service: str, name: str, template: dict[str, Any], generation: int
@@ -141,6 +143,7 @@ class Pods:
         for workload in self.all:
             if workload.thread:
                 workload.thread.join(_GRACE)
+        self.guard.close()
 
     def _turn(self, workload: Workload, state: State, message: str = "") -> None:
         if not workload.stopping.is_set():
@@ -168,8 +171,10 @@ class Pods:
         target = workload.folder / "models"
         if self.initialize is None:
             command = [sys.executable, "-m", "gitops", "fetch", workload.uri, str(target)]
-            code = _spawn(workload, command).wait()
-            if code:
+            process = self._spawn(workload, command)
+            while process.poll() is None and not workload.stopping.wait(_POLL):
+                pass
+            if code := process.returncode:
                 raise _GivenUpError(f"the storage initializer ended with {code}: {_tail(workload)}")
             return
         try:
@@ -185,7 +190,7 @@ class Pods:
         command += ["--port", "0", "--ready-file", str(announced)]
         if workload.stopping.is_set():
             return
-        process = _spawn(workload, command)
+        process = self._spawn(workload, command)
         while not announced.exists() and not workload.stopping.wait(_POLL):
             if process.poll() is not None:
                 raise _GivenUpError(
@@ -193,6 +198,22 @@ class Pods:
                 )
         if not workload.stopping.is_set():
             workload.port = json.loads(announced.read_text())["port"]
+
+    def _spawn(self, workload: Workload, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start a process of the pod in a group of its own, so that it ends with its children."""
+        with (workload.folder / "log").open("ab") as log:
+            workload.process = subprocess.Popen(
+                command,
+                cwd=workload.folder,
+                env=workload.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        with self.telling:
+            self.guard.watch(workload.process.pid)
+        return workload.process
 
     def _watch(self, workload: Workload) -> None:
         process = workload.process
@@ -220,21 +241,6 @@ def run_pods(
 
 def _read_env(model: dict[str, Any]) -> dict[str, str]:
     return {each["name"]: str(each["value"]) for each in model.get("env", []) if "value" in each}
-
-
-def _spawn(workload: Workload, command: list[str]) -> subprocess.Popen[bytes]:
-    """Start a process of the pod in a group of its own, so that it ends with its children."""
-    with (workload.folder / "log").open("ab") as log:
-        workload.process = subprocess.Popen(
-            command,
-            cwd=workload.folder,
-            env=workload.environ,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    return workload.process
 
 
 def _signal(workload: Workload, number: signal.Signals) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.fake_kubernetes.faults import Faults
 from tests.fake_kubernetes.fields import Body
-from tests.fake_kubernetes.gateway import Gateway, Reply, read_request, send
+from tests.fake_kubernetes.gateway import Gateway, Reply, Request, read_request, send
 from tests.fake_kubernetes.listener import Listener
 from tests.fake_kubernetes.objects import Place, StatusError, Store
 from tests.fake_kubernetes.watching import stream_events
@@ -103,7 +103,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def _take(self) -> None:
         parts = urlsplit(self.path)
-        content = read_request(self, "")
+        request = read_request(self, "")
         self.manager = dict(parse_qsl(parts.query)).get("fieldManager", "")
         self._fail_early()
         if parts.path == "/version":
@@ -114,11 +114,11 @@ class _Request(BaseHTTPRequestHandler):
             raise StatusError(404, "NotFound", "the server could not find the requested resource")
         rest = found["rest"] or ""
         if found["plural"] == "services" and rest.startswith("proxy"):
-            self._proxy(found, content.body, parts.query)
+            self._proxy(found, request, parts.query)
             return
         if rest:
             raise StatusError(404, "NotFound", f"no such subresource here: {rest}")
-        self._carry_out(_understand(found, parts.query, self.headers, content.body))
+        self._carry_out(_understand(found, parts.query, self.headers, request.body))
 
     def _fail_early(self) -> None:
         faults = self.server.faults
@@ -143,7 +143,7 @@ class _Request(BaseHTTPRequestHandler):
             return
         self._answer(201 if self.command == "POST" else 200, found)
 
-    def _proxy(self, found: re.Match[str], content: bytes, query: str) -> None:
+    def _proxy(self, found: re.Match[str], request: Request, query: str) -> None:
         named = _PROXY.fullmatch(unquote(found["name"] or ""))
         path = "/" + found["rest"].removeprefix("proxy").removeprefix("/")
         if named is None:
@@ -151,7 +151,7 @@ class _Request(BaseHTTPRequestHandler):
         host = f"{named['service']}.{found['namespace']}.svc.cluster.local"
         if self.server.gateway.controller.find_targets(host) is None:
             raise StatusError(404, "NotFound", f'services "{named["service"]}" not found')
-        sent = read_request_of(self, path + (f"?{query}" if query else ""), content)
+        sent = replace(request, path=path + (f"?{query}" if query else ""))
         reply = self.server.gateway.ask(host, sent)
         self._record(reply.status)
         send(self, reply)
@@ -167,14 +167,6 @@ class _Request(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing; `requests` is the record."""
-
-
-def read_request_of(handler: BaseHTTPRequestHandler, path: str, content: bytes) -> Any:
-    """Make what is passed on to a service from a request whose body was read already."""
-    from tests.fake_kubernetes.gateway import Request
-
-    headers = tuple(handler.headers.items())
-    return Request(method=handler.command, path=path, headers=headers, body=content)
 
 
 def _understand(found: re.Match[str], query: str, headers: Any, content: bytes) -> _Question:

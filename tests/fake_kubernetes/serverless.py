@@ -47,6 +47,7 @@ def reconcile(service: Body, mine: list[Workload], pods: Pods, *, flapped: bool)
     if ready:
         component |= {"latestReadyRevision": ready.name}
         component |= {"url": f"http://{name}-predictor.{namespace}.{DOMAIN}"}
+    _retire(mine, component, targets, pods)
     conditions = _judge(mine[-1], ready, flapped=flapped)
     status = {
         "observedGeneration": meta["generation"],
@@ -93,7 +94,7 @@ def _roll_out(
     rolled_out, percent = component.get("latestRolledoutRevision", ""), targets[0].percent
     if rolled_out != ready.name:
         if percent == 100:
-            component["previousRolledoutRevision"] = rolled_out
+            component |= {"previousRolledoutRevision": rolled_out} if rolled_out else {}
             component["latestRolledoutRevision"] = ready.name
         return
     # Lowering the share of a revision that was already rolled out is a rollback.
@@ -101,6 +102,16 @@ def _roll_out(
     before = component.get("previousRolledoutRevision", "")
     if ready is created and percent < 100 and share == 100 and before:
         component["latestRolledoutRevision"] = before
+
+
+def _retire(mine: list[Workload], component: Body, targets: list[Target], pods: Pods) -> None:
+    """End what no traffic can come back to."""
+    words = ("latestReady", "latestRolledout", "previousRolledout")
+    named = {component.get(f"{word}Revision") for word in words}
+    used = [mine[-1], *(target.workload for target in targets)]
+    for revision in mine:
+        if revision.ready and revision.name not in named and revision not in used:
+            pods.stop(revision)
 
 
 def _render(target: Target, namespace: str, name: str) -> Body:
