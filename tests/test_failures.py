@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops.adapters import documents
-from gitops.adapters.git import GitRepository
+from gitops.adapters.git.repository import GitRepository
 from gitops.config import Zone
 from gitops.errors import InputError, OutsideError
 from gitops.flow.failures import (

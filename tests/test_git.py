@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops.adapters.git import GitRepository
 from gitops.adapters.git.process import explain_errors, make_environment, run_git
+from gitops.adapters.git.repository import GitRepository
 from gitops.change import Status
 from gitops.errors import InputError, OutsideError
 from gitops.pointer import check_outside, parse_pointer, paths_to_check

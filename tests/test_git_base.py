@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitops.adapters.git import GitRepository
+from gitops.adapters.git.repository import GitRepository
 from gitops.errors import InputError, OutsideError
 from tests.repositories import ENVIRONMENT, Repository, make_bare, make_clone, make_repository
 

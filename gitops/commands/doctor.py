@@ -88,7 +88,7 @@ def _ask_project(arguments: argparse.Namespace) -> tuple[Advice, ...]:
 
 
 def _find_project(address: str) -> str:
-    from gitops.adapters.git import GitRepository
+    from gitops.adapters.git.repository import GitRepository
     from gitops.adapters.publish import read_origin
     from gitops.flow.examining import find_project
 

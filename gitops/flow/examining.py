@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from gitops.adapters.dvc.remote import parse_config
-from gitops.adapters.git import GitRepository
 from gitops.adapters.git.process import run_git
+from gitops.adapters.git.repository import GitRepository
 from gitops.config import CONFIG_PATH
 from gitops.doctor.desk import (
     check_config,
@@ -72,8 +72,19 @@ def examine_desk(start: Path, environ: Mapping[str, str]) -> tuple[Advice, ...]:
         check_config("target-config", _on(workspace, _read_target_config)),
         check_remote(_on(workspace, _read_remote_state)),
         check_dvc_config(_on(workspace, _read_dvc_config)),
+        *_examine_cluster(workspace, environ),
         *check_pins(_attempt(lambda: read_references(repository, head), f"write {CI_FILE}")),
     )
+
+
+def _examine_cluster(
+    workspace: Workspace | Unread, environ: Mapping[str, str]
+) -> tuple[Advice, ...]:
+    from gitops.flow.examining_cluster import examine_cluster
+
+    found = _on(workspace, lambda own: tuple(examine_cluster(own, environ)))
+    # What is wrong with gitops.yaml or the workspace is said by the checks of these.
+    return () if isinstance(found, Unread) else found
 
 
 def read_tools(folder: Path) -> Tools:

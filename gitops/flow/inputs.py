@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 import gitops
-from gitops.adapters.git import GitRepository, TreeEntry
+from gitops.adapters.git.repository import GitRepository, TreeEntry
 from gitops.config import CONFIG_PATH, Config, ModelConfig
 from gitops.errors import InputError
 from gitops.plan import Inputs, Refusal

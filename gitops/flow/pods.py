@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gitops import log
 from gitops.adapters import documents
-from gitops.adapters.git import create_checkout
+from gitops.adapters.git.checkout import create_checkout
 from gitops.digest import make_digest
 from gitops.errors import (
     GitopsError,
@@ -59,13 +60,13 @@ def run_step(
         after: steps whose documents this one reads.
     """
     with _open(request_from_json(body)) as workspace:
-        for earlier in after:
-            take_documents(workspace, earlier)
         try:
+            for earlier in after:
+                _need_documents(workspace, earlier)
             result = work(workspace)
         except GitopsError as error:
             _write_error(workspace, error)
-            _keep_documents(workspace, step, _FAILED, (_ERROR,))
+            _keep_error(workspace, step)
             raise
         _keep_documents(workspace, step, _DONE, _KEPT)
     return result
@@ -133,6 +134,24 @@ def _keep_documents(workspace: Workspace, step: str, outcome: str, names: tuple[
     workspace.store.write_folder(_KIND, _key(workspace.request.run, step, outcome), fill)
 
 
+def _keep_error(workspace: Workspace, step: str) -> None:
+    """Keep why a step failed, as far as the store takes it: the reason itself is worth more."""
+    try:
+        _keep_documents(workspace, step, _FAILED, (_ERROR,))
+    except GitopsError as error:
+        log.warn(f"the error was not kept for whoever waits: {error}")
+
+
+def _need_documents(workspace: Workspace, step: str) -> None:
+    """Take what an earlier step kept: without it, this one would check less than it should."""
+    if workspace.request.run and not take_documents(workspace, step):
+        raise OutsideError(
+            f"what the step {step!r} left is not in the store",
+            where=workspace.settled.store,
+            hint="run it again; documents in the store must outlive their run",
+        )
+
+
 def take_documents(workspace: Workspace, step: str) -> bool:
     """Copy what a step of this run kept to where documents lie; False when it kept nothing.
 
@@ -145,8 +164,9 @@ def take_documents(workspace: Workspace, step: str) -> bool:
             place = workspace.store.find(_KIND, key)
             for name in names:
                 if (place / name).is_file():
+                    # Whoever may write the store may have put anything there.
                     documents.write_file(
-                        workspace.document(model, name), (place / name).read_text()
+                        workspace.document(model, name), (place / name).read_bytes()
                     )
             return True
     return False

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gitops.adapters import documents
 from gitops.adapters.ci import read_ci
-from gitops.adapters.git import GitRepository
+from gitops.adapters.git.repository import GitRepository
 from gitops.adapters.store import Store, open_store
 from gitops.config import CONFIG_PATH, Config, ModelConfig, Zone
 from gitops.errors import InputError

@@ -1,6 +1,4 @@
-"""Names of commits and files come in; what Git holds under them, read without trust, goes out."""
+"""Names of commits and files come in; what Git holds under them, read without trust, goes out.
 
-from gitops.adapters.git.checkout import create_checkout
-from gitops.adapters.git.repository import GitRepository, Tag, TreeEntry
-
-__all__ = ["GitRepository", "Tag", "TreeEntry", "create_checkout"]
+Nothing is imported here: the storage initializer starts with each pod and needs one module of these.
+"""
