@@ -200,6 +200,7 @@ class _Index:
             for model in config.models
             for path in (model.pointer, model.manifest, *make_served_paths(config.kserve, model))
         )
+        self.served = f"{config.kserve.folder.rstrip('/')}/" if config.kserve else None
         self.waivers = _group((model.waivers, model) for model in config.models)
         self.params = _group((m.params, m) for m in config.models if m.params)
         self.sources = _group(pair for model in config.models for pair in _source_pairs(model))
@@ -219,7 +220,8 @@ class _Index:
         if path == CONFIG_PATH:
             return Kind.POLICY, self.everyone
         own = data | self._find_sources(path) | self.params.get(path, set())
-        if _is_control(path):
+        # Whoever applies the manifests of models applies all that lies beside them.
+        if _is_control(path) or (self.served and path.startswith(self.served)):
             return Kind.CONTROL, own
         if data or _is_pointer(path):
             return Kind.DATA, own

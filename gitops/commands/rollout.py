@@ -90,8 +90,8 @@ def _stop(workspace: Workspace, model: ModelConfig) -> ExitCode:
     if workspace.settled.kserve is not None:
         raise InputError(
             f"{model.name} is served by a cluster, which --stop does not touch",
-            hint="a person takes it out of the repository's manifests, and deletes it: "
-            f"kubectl -n {model.serve.namespace} delete inferenceservice {model.serve.name}",
+            hint="take the model out of gitops.yaml and its manifest out of the repository in one "
+            f"merge request, then: kubectl -n {model.serve.namespace} delete inferenceservice {model.serve.name}",
         )
     with open_service(service_folder(workspace, model), model.serve.name, os.environ) as service:
         service.stop_everything()

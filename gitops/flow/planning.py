@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from gitops import log
 from gitops.adapters.ci import read_ci
 from gitops.change import Base, ChangeSet, RawChange, Status, make_change_set
 from gitops.config import ModelConfig
-from gitops.errors import InputError
+from gitops.errors import InputError, OutsideError
 from gitops.flow.inputs import (
     ModelInputs,
     is_source,
@@ -45,8 +47,9 @@ def plan_changes(workspace: Workspace, base: Base, *, check_remote: bool = True)
     before = _read_before(workspace, base)
     if check_remote and not refusals:
         refusals += _missing_data(workspace, before, after)
+    stored = _Stored(workspace)
     states = [
-        _make_state(workspace, model, before.get(model.name), after[model.name], refusals)
+        _make_state(stored, model, before.get(model.name), after[model.name], refusals)
         for model in workspace.config.models
     ]
     return make_plan(changes, states, refusals)
@@ -86,13 +89,19 @@ def _hostile_pointers(workspace: Workspace, changes: ChangeSet) -> Iterable[Refu
 
 
 def _forged_outputs(workspace: Workspace, changes: ChangeSet) -> Iterable[Refusal]:
-    """Refuse a model pointer that no release wrote: outputs are never trained, so nobody judged it."""
+    """Refuse what no release or rollout wrote: outputs are never trained, so nobody judged it."""
     from gitops.flow.records import find_forged
 
+    # A file that moved away is gone from where it was.
+    paths = {path for change in changes.files for path in (change.path, change.old_path)}
     for model in workspace.config.models:
-        touched = [c.path for c in changes.files if c.path in (model.pointer, model.manifest)]
+        touched = [path for path in (model.pointer, model.manifest) if path in paths]
         if touched:
             yield from find_forged(workspace, model, touched)
+    if workspace.config.kserve or workspace.settled.kserve:
+        from gitops.flow.served import find_edited
+
+        yield from find_edited(workspace, changes)
 
 
 def _read_before(workspace: Workspace, base: Base) -> Mapping[str, tuple[ModelConfig, ModelInputs]]:
@@ -143,15 +152,34 @@ def _explain_missing(workspace: Workspace, pointer: Pointer, count: int) -> Refu
     )
 
 
+@dataclass(slots=True)
+class _Stored:
+    """What the store has; one that is silent has nothing, for a plan can only name too much."""
+
+    workspace: Workspace
+    is_silent: bool = False
+
+    def has(self, fingerprint: str) -> bool:
+        if self.is_silent:
+            return False
+        try:
+            return self.workspace.store.has("runs", fingerprint)
+        except OutsideError as error:
+            # One question may take long: the next one is not asked.
+            self.is_silent = True
+            log.warn(f"what is stored already is not known: {error}")
+            return False
+
+
 def _make_state(
-    workspace: Workspace,
+    store: _Stored,
     model: ModelConfig,
     before: tuple[ModelConfig, ModelInputs] | None,
     after: ModelInputs,
     refusals: Iterable[Refusal],
 ) -> ModelState:
     old, new = before and _fingerprint(*before), _fingerprint(model, after)
-    policy = find_policy(workspace.target_config, model.name)
+    policy = find_policy(store.workspace.target_config, model.name)
     pointer = after.pointer
     own = [r for r in refusals if pointer and r.where == pointer.path]
     return ModelState(
@@ -159,7 +187,7 @@ def _make_state(
         before=old,
         after=new,
         policy_changed=policy is not None and policy.policy != model.policy,
-        stored=new is not None and workspace.store.has("runs", new),
+        stored=new is not None and store.has(new),
         data_changed=_data_changed(before, after),
         refusals=(*after.refusals, *own),
     )

@@ -29,7 +29,9 @@ def create_checkout(
         OutsideError: the remote failed, or does not have a commit.
     """
     if not _ADDRESS.fullmatch(url):
-        raise InputError("this is no address of a Git repository", where=url[:200])
+        # What stands before an @ could be a password.
+        shown = re.sub(r"//.*@", "//***@", url)[:200]
+        raise InputError("this is no address of a Git repository", where=shown)
     repository = GitRepository(folder, dict(os.environ if environ is None else environ))
     run_git(folder, ("init", "--quiet"), environ=repository.environ)
     run_git(folder, ("remote", "add", "--", "origin", url), environ=repository.environ)

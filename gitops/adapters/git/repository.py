@@ -218,6 +218,16 @@ class GitRepository:
         code, output = self._run(*command, allowed=(0, 1, 128))
         return _text(output).strip() if code == 0 else None
 
+    def find_last_change(self, commit: str, paths: Sequence[str]) -> str | None:
+        """Return the last commit up to this one that changed any of these paths, None without one."""
+        command = ("rev-list", "--max-count=1", "--end-of-options", _sha(commit), "--", *paths)
+        return _text(self._read(*command)).strip() or None
+
+    def is_on_remote(self, commit: str, *, remote: str = "origin") -> bool:
+        """Tell whether a branch of the remote contains a commit, as far as this clone knows."""
+        command = ("for-each-ref", "--count=1", f"--contains={_sha(commit)}")
+        return bool(self._read(*command, f"refs/remotes/{remote}/").strip())
+
     def fetch_commit(self, commit: str, *, remote: str = "origin") -> str:
         """Return the full id of a commit, fetched if a shallow clone left it out."""
         if self.find_commit(commit) is None and self.is_shallow():
