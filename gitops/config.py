@@ -163,6 +163,7 @@ def make_config(content: Mapping[str, Any]) -> Config:
     problems = [
         *_path_problems(config),
         *_sharing_problems(config),
+        *_output_problems(config),
         *_metric_problems(config),
         *engine_problems(config.kubeflow, config.kserve, config.store, names),
     ]
@@ -269,6 +270,41 @@ def _sharing_problems(config: Config) -> list[str]:
     ):
         problems += [f"{key}: two models share {value!r}" for value in _repeated(values)]
     return problems
+
+
+def _output_problems(config: Config) -> list[str]:
+    """What the flow itself commits must be nobody's source: each release would ask for another one."""
+    return [
+        *_folder_problems(config.kserve),
+        *(
+            f"{key}: {path!r} lies in {source!r}, a source of {name}: each release would change what "
+            "it was made of, and so ask for the next one"
+            for key, path in _list_outputs(config)
+            for name, source in _list_sources(config)
+            if path == source or path.startswith(source.rstrip("/") + "/")
+        ),
+    ]
+
+
+def _folder_problems(kserve: Kserve | None) -> list[str]:
+    if kserve is None or is_inside(kserve.folder.rstrip("/")):
+        return []
+    return [f"rollout.folder: {kserve.folder!r} must be a plain folder of the repository"]
+
+
+def _list_sources(config: Config) -> list[tuple[str, str]]:
+    return [(m.name, source) for m in config.models for source in (m.pipeline_file, *m.sources)]
+
+
+def _list_outputs(config: Config) -> list[tuple[str, str]]:
+    pointers = [(f"models.{m.name}.release.pointer", m.pointer) for m in config.models]
+    if config.kserve is None:
+        return pointers
+    folder = config.kserve.folder.rstrip("/")
+    return [
+        *pointers,
+        *(("rollout.folder", f"{folder}/{m.serve.name}.yaml") for m in config.models),
+    ]
 
 
 def _repeated(values: Sequence[str]) -> list[str]:

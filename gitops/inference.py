@@ -7,6 +7,7 @@ service's own annotations and labels into every pod, so one that changes there r
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -88,6 +89,17 @@ def make_storage_uri(model: ModelConfig, kserve: Kserve, release: Release, origi
     source = Source(host=origin.host, repository=origin.project, commit=release.commit, path=path)
     parse_source(render_source(source))
     return render_source(source)
+
+
+def find_repository(predictor: Mapping[str, Any]) -> str:
+    """Return host and project that a predictor's bytes come from; empty unless it is `dvc://`."""
+    model = predictor.get("model")
+    uri = model.get("storageUri") if isinstance(model, Mapping) else None
+    try:
+        source = parse_source(uri) if isinstance(uri, str) else None
+    except InputError:
+        return ""
+    return f"{source.host}/{source.repository}" if source else ""
 
 
 def render_service(

@@ -103,8 +103,8 @@ def place_pipeline(
         container["image"] = _make_image(step, container.get("image"), kubeflow, default_image)
         _place_container(container, placements[label], step)
     for task in compiled.tasks:
-        _place_task(task, compiled, kubeflow)
-    return _make_placed(compiled.spec, _make_platform(compiled, placements))
+        _place_task(task, compiled, kubeflow, production=production)
+    return _make_placed(compiled.spec, _make_platform(compiled, placements, kubeflow.deadline))
 
 
 def _find_placements(compiled: CompiledPipeline, kubeflow: Kubeflow) -> dict[str, StepPlacement]:
@@ -286,12 +286,15 @@ def _bounds(kind: str, amount: str, step: str) -> Body:
     return {**numbers, f"{spelled}Limit": amount, f"{spelled}Request": amount}
 
 
-def _place_task(task: Task, compiled: CompiledPipeline, kubeflow: Kubeflow) -> None:
+def _place_task(
+    task: Task, compiled: CompiledPipeline, kubeflow: Kubeflow, *, production: bool
+) -> None:
     step = compiled.step(task)
     if not step:
         return
-    if step in OWN_STEPS:
-        # They reach outside and have effects; the store, keyed by fingerprint, is their cache.
+    if production or step in OWN_STEPS:
+        # The toolkit's reach outside; the store, keyed by fingerprint, is their cache. Kubeflow's own
+        # can be filled by whoever may start runs in the namespace: what ships takes nothing from it.
         task.body["cachingOptions"] = {}
     if retries := _placement(step, kubeflow).retries:
         task.body["retryPolicy"] = {**_RETRIES, "maxRetryCount": retries}
@@ -301,17 +304,23 @@ def _place_task(task: Task, compiled: CompiledPipeline, kubeflow: Kubeflow) -> N
 
 
 def _make_platform(
-    compiled: CompiledPipeline, placements: Mapping[str, StepPlacement]
+    compiled: CompiledPipeline, placements: Mapping[str, StepPlacement], deadline: float
 ) -> Body | None:
     attachments = {
         label: make_attachment(step, compiled.attached.get(label, {}), placements[label])
         for label, step in compiled.steps.items()
     }
-    executors = {label: body for label, body in attachments.items() if body}
+    executors = {label: _limit(body, deadline) for label, body in attachments.items()}
     kubernetes: Body = {"deploymentSpec": {"executors": executors}} if executors else {}
     if compiled.times:
         kubernetes["pipelineConfig"] = compiled.times
     return {"platforms": {"kubernetes": kubernetes}} if kubernetes else None
+
+
+def _limit(attachment: Body, deadline: float) -> Body:
+    """Let no pod outlive the run's deadline, also when the job that would end the run is lost."""
+    asked = int(attachment.get("activeDeadlineSeconds", deadline))
+    return {**attachment, "activeDeadlineSeconds": str(max(1, min(asked, int(deadline))))}
 
 
 def _make_placed(spec: Body, platform: Body | None) -> PlacedPipeline:

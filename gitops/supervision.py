@@ -263,18 +263,20 @@ class NextRun:
     last: FoundRun | None = None
 
 
-def plan_run(key: str, runs: Iterable[FoundRun]) -> NextRun:
+def plan_run(key: str, runs: Iterable[FoundRun], *, done: int = 0) -> NextRun:
     """Decide from the runs that a cluster has what an order of this key needs.
 
     Of two runs of one name, a race of two jobs, the older stays. A run that is on its way to be
-    cancelled counts as ended.
+    cancelled counts as ended, and so does one that succeeded in an attempt up to `done`.
     """
     attempts = find_attempts(key, runs)
     if not attempts:
         return NextRun(run=None, attempt=1)
     latest = max(attempts)
     useful = [
-        run for run in attempts[latest] if run.state is RunState.SUCCEEDED or _is_alive(run.state)
+        run
+        for run in attempts[latest]
+        if (run.state is RunState.SUCCEEDED and latest > done) or _is_alive(run.state)
     ]
     if not useful:
         return NextRun(run=None, attempt=latest + 1, last=attempts[latest][0])

@@ -102,13 +102,14 @@ def test_only_the_release_step_names_the_release_secret(production: bytes) -> No
     )
     assert placed.platform is not None
     attached = placed.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert attached.keys() == {"exec-release", "exec-prepare"}
+    granted = {label for label, body in attached.items() if "secretAsEnv" in body}
+    assert granted == {"exec-release", "exec-prepare"}
     naming = {label for label, body in attached.items() if '"release"' in json.dumps(body)}
     assert naming == {"exec-release"}
     assert "GITOPS_GIT_TOKEN" not in yaml.safe_dump(placed.spec)
 
 
-def test_every_step_of_production_runs_in_the_one_image_and_the_toolkits_are_not_cached(
+def test_every_step_of_production_runs_in_the_one_image_and_takes_nothing_from_kubeflows_cache(
     production: bytes,
 ) -> None:
     spec = place(production, production=True).spec
@@ -121,7 +122,7 @@ def test_every_step_of_production_runs_in_the_one_image_and_the_toolkits_are_not
         for name, task in graph.get("dag", {}).get("tasks", {}).items()
         if "executorLabel" in spec["components"][task["componentRef"]["name"]]
     }
-    assert cached == {name: name == "fit" for name in ("fit", *OWN_STEPS[:2], *OWN_STEPS[3:6])}
+    assert cached == dict.fromkeys(("fit", *OWN_STEPS[:2], *OWN_STEPS[3:6]), False)
 
 
 def test_an_experiment_with_a_production_graph_is_not_placed(production: bytes) -> None:
@@ -254,12 +255,16 @@ PLACED = StepPlacement(
 )
 
 
+LIMITED = {"activeDeadlineSeconds": "21600"}
+
+
 def by_kfp(task: dsl.PipelineTask) -> None:
     """Say with KFP's own functions what `PLACED` says."""
     task.set_cpu_limit("1500m").set_cpu_request("1500m")
     task.set_memory_limit("4Gi").set_memory_request("4Gi")
     task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(2)
     task.set_retry(3)
+    kubernetes.set_timeout(task, 21600)
     kubernetes.add_node_selector(task, "pool", "train")
     kubernetes.add_toleration(task, "gpu", "Equal", "yes", "NoSchedule")
     kubernetes.add_toleration(task, "spot", "Exists")
@@ -270,7 +275,10 @@ def by_kfp(task: dsl.PipelineTask) -> None:
 def test_a_placement_is_written_exactly_as_kfp_writes_it(tmp_path: Path) -> None:
     placed = place(plain(tmp_path), fit=PLACED)
     written = compile_with(tmp_path, by_kfp).replace(IMAGE.encode(), DIGEST.encode())
-    assert [placed.spec, placed.platform] == list(yaml.safe_load_all(written))
+    spec, platform = yaml.safe_load_all(written)
+    # The step beside it, of which nothing is said, may not run for ever either.
+    platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-my-look"] = LIMITED
+    assert [placed.spec, placed.platform] == [spec, platform]
 
 
 @pytest.mark.parametrize("memory", ["1000000", "2M", "2Mi", "3G", "3Gi", "1T", "1Ti", "7Ki"])
@@ -339,7 +347,18 @@ def test_a_team_may_say_where_and_how_long(change: Change, expected: Any, tmp_pa
     platform = place(compile_with(tmp_path, change)).platform
     assert platform is not None
     attached = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert attached == {"exec-fit": expected, "exec-fit-2": expected}
+    allowed = {**LIMITED, **expected}
+    assert attached == {"exec-fit": allowed, "exec-fit-2": allowed, "exec-my-look": LIMITED}
+
+
+def test_no_pod_outlives_the_deadline_of_gitops_yaml_whatever_its_code_asks_for(
+    tmp_path: Path,
+) -> None:
+    content = compile_with(tmp_path, lambda task: kubernetes.set_timeout(task, 10**6))
+    platform = place(content).platform
+    assert platform is not None
+    attached = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert {body["activeDeadlineSeconds"] for body in attached.values()} == {"21600"}
 
 
 def test_gitops_yaml_adds_to_what_a_team_says_and_wins(tmp_path: Path) -> None:

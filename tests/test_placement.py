@@ -616,9 +616,11 @@ def test_an_attachment_that_is_not_understood_names_its_step(attached: Any) -> N
 
 
 def test_times_of_the_whole_pipeline_are_kept() -> None:
-    platform = {"platforms": {"kubernetes": {"pipelineConfig": {"resourceTtlOnCompletion": 60}}}}
+    times = {"resourceTtlOnCompletion": 60}
+    platform = {"platforms": {"kubernetes": {"pipelineConfig": times}}}
     placed = place(yaml.safe_dump_all([make_spec("fit"), platform]).encode())
-    assert placed.platform == platform
+    assert placed.platform is not None
+    assert placed.platform["platforms"]["kubernetes"]["pipelineConfig"] == times
 
 
 def test_two_placements_for_one_step_are_refused() -> None:
@@ -632,5 +634,7 @@ def test_a_cache_key_of_ones_own_is_explained() -> None:
 
 
 def test_the_unchanged_pipeline_of_these_tests_is_accepted() -> None:
-    assert place(make_spec("fit")).platform is None
-    assert place(make_spec("fit"), {}).platform is None
+    limited = {"executors": {"exec-fit": {"activeDeadlineSeconds": "21600"}}}
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": limited}}}
+    assert place(make_spec("fit")).platform == platform
+    assert place(make_spec("fit"), {}).platform == platform

@@ -249,7 +249,12 @@ def test_each_step_that_ends_is_said_once() -> None:
 # Schedules.
 
 WANTED = WantedSchedule(
-    name="nightly", cron="0 0 3 * * *", experiment="e", version=VERSION, arguments={"n": 1}
+    name="nightly",
+    cron="0 0 3 * * *",
+    experiment="e",
+    version=VERSION,
+    arguments={"n": 1},
+    service_account="gitops-release",
 )
 FOUND = FoundSchedule(
     schedule_id="s1",
@@ -262,7 +267,7 @@ FOUND = FoundSchedule(
     version=VERSION,
     arguments={"n": 1.0},
     pipeline_root="",
-    service_account="",
+    service_account="gitops-release",
 )
 
 
@@ -270,6 +275,8 @@ FOUND = FoundSchedule(
     ("found", "reason"),
     [
         (FOUND, ""),
+        # Some servers do not show it.
+        (replace(FOUND, service_account=""), ""),
         (replace(FOUND, enabled=False), "somebody disabled it"),
         (replace(FOUND, cron="0 0 4 * * *"), "another cron"),
         (replace(FOUND, version=replace(VERSION, version_id="w")), "another pipeline version"),

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gitops import log
 from gitops.adapters import documents
-from gitops.adapters.publish import read_origin, split_credentials
-from gitops.config import CONFIG_PATH
+from gitops.adapters.publish import read_origin
+from gitops.config import CONFIG_PATH, Zone
 from gitops.digest import make_digest
 from gitops.engines import IMAGE, OWN_STEPS, Kubeflow
-from gitops.errors import InputError, OutsideError
+from gitops.errors import InputError, OutsideError, RefusedError
 from gitops.flow import engine
 from gitops.flow.credentials import KFP_TOKEN, read_secret
 from gitops.flow.engines import EngineWork, Kind
-from gitops.flow.pods import raise_kept_error, take_documents
+from gitops.flow.pods import forget_error, raise_kept_error, take_documents
+from gitops.flow.releasing import is_registered
 from gitops.flow.workspace import Workspace
+from gitops.inference import make_origin
 from gitops.placement import PlacedPipeline, place_pipeline
 from gitops.run import Step
 from gitops.supervision import RunOrder, RunSnapshot, RunState, Version, find_failing
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from gitops.config import ModelConfig
 
 POLL = 2.0
+# Compiling imports a team's code, which may never come to an end.
+COMPILE_SECONDS = 600.0
 # What only the caller's machine knows, or what another day would ask differently.
 _LOCAL = ("repository", "today")
 
@@ -58,9 +62,11 @@ def run_on_cluster(
     Its documents are where a local run leaves them, and its result is in the store.
 
     Raises the error of the toolkit's step that failed; InputError with the last lines of a team's
-    own step; OutsideError when the cluster failed, took too long or lost the run.
+    own step; RefusedError when somebody cancelled the run; OutsideError when the cluster failed,
+    took too long or lost the run.
     """
     kubeflow, project = read_kubeflow(workspace), read_project(workspace)
+    _refuse_unpushed(workspace)
     placed = compile_placed(workspace, model, work, scratch, environ)
     with open_cluster(kubeflow, work.kind, environ) as cluster:
         name = f"{project.name}-{model.name}-{work.kind}"
@@ -68,15 +74,17 @@ def run_on_cluster(
         order = make_order(workspace, model, work, placed, version)
         for old in cluster.terminate_superseded(order.experiment, order.group, order.key):
             log.say(f"    terminated {old}: a newer commit took its place")
-        started = cluster.start(order)
-        verb = "attached to" if started.attached else "started"
-        log.say(f"    {verb} {started.name} ({started.run_id}) on {kubeflow.host}")
         with _ending_with_this_process():
+            started = cluster.start(order, again=_is_lost(workspace, model, work, environ))
+            verb = "attached to" if started.attached else "started"
+            log.say(f"    {verb} {started.name} ({started.run_id}) on {kubeflow.host}")
             end = cluster.watch(
                 started.run_id, deadline=kubeflow.deadline, poll=POLL, on_lines=_say_lines
             )
         request = replace(workspace.request, model=model.name, run=started.name)
         own = Workspace(request, workspace.repository)
+        # What lies here may be of an earlier attempt.
+        forget_error(own)
         for step in OWN_STEPS:
             take_documents(own, step)
         if not end.has_succeeded:
@@ -86,6 +94,14 @@ def run_on_cluster(
         Step(name=task.name, action="run", reason="success", seconds=task.seconds or 0.0)
         for task in end.tasks
     )
+
+
+def _refuse_unpushed(workspace: Workspace) -> None:
+    """Refuse a commit that pods could not fetch; what a CI job works on is on the server already."""
+    head = workspace.request.head
+    if workspace.request.zone is Zone.LOCAL and not workspace.repository.is_on_remote(head):
+        what = f"commit {head[:12]} is not on origin, and pods fetch it from there"
+        raise InputError(what, hint="git push origin HEAD, then run it again")
 
 
 def read_kubeflow(workspace: Workspace) -> Kubeflow:
@@ -103,11 +119,20 @@ def read_kubeflow(workspace: Workspace) -> Kubeflow:
 
 
 def read_project(workspace: Workspace) -> Project:
-    """Return the origin without credentials, and the last two parts of its path as a plain name."""
-    origin = split_credentials(read_origin(workspace.root))[0]
-    parts = origin.removesuffix(".git").replace(":", "/").split("/")[-2:]
-    plain = "-".join("".join(c if c.isalnum() else "-" for c in part) for part in parts)
-    return Project(origin=origin, name=plain.lower().strip("-")[:60])
+    """Return the origin as pods reach it, and the last two parts of its path as a plain name.
+
+    A desk that pushes by ssh and a job with a token in its address mean the same project, or each
+    would keep schedules of its own. Raises InputError for a remote that pods cannot reach.
+    """
+    url = read_origin(workspace.root)
+    place = make_origin(url)
+    scheme = "http" if url.startswith("http://") else "https"
+    plain = "-".join(
+        "".join(c if c.isalnum() else "-" for c in part) for part in place.project.split("/")[-2:]
+    )
+    return Project(
+        origin=f"{scheme}://{place.host}/{place.project}.git", name=plain.lower().strip("-")[:60]
+    )
 
 
 def open_cluster(kubeflow: Kubeflow, kind: Kind, environ: Mapping[str, str]) -> Cluster:
@@ -151,6 +176,7 @@ def compile_placed(
         scratch,
         workspace.document(model.name, "compile.log"),
         environ=engine.clean_environment(environ),
+        seconds=COMPILE_SECONDS,
     )
     return place_pipeline(
         read_compiled(target),
@@ -200,6 +226,15 @@ def make_pod_arguments(work: EngineWork, project: Project) -> dict[str, Any]:
     return {**given, "request": {**kept, "repository": "", "origin": project.origin}}
 
 
+def _is_lost(
+    workspace: Workspace, model: ModelConfig, work: EngineWork, environ: Mapping[str, str]
+) -> bool:
+    """Tell whether what a run that succeeded made is gone: a cleaned store, a rewritten history."""
+    if work.kind is Kind.EXPERIMENTAL:
+        return not workspace.store.has("runs", work.subject)
+    return not is_registered(workspace, model, work.subject, environ)
+
+
 def _say_lines(lines: tuple[str, ...]) -> None:
     for line in lines:
         log.say(line)
@@ -222,6 +257,13 @@ def _interrupt(_signal: int, _frame: object) -> NoReturn:
 def _raise_failure(cluster: Cluster, end: RunSnapshot, log_file: Path) -> NoReturn:
     """Raise what a team's step printed last, else the state itself."""
     failed = find_failing(end)
+    if end.state is RunState.CANCELED:
+        # No error of the outside world: a job that tried again would end the newer run in its turn.
+        raise RefusedError(
+            "the run was cancelled on the cluster",
+            where=end.run_id,
+            hint="a newer commit took its place, or somebody ended it; to start it anew, run it again",
+        )
     if not failed or end.state is not RunState.FAILED:
         raise OutsideError(
             f"the run ended as {end.state.lower()}: {end.error or 'nobody said why'}",

@@ -35,12 +35,17 @@ from gitops.canary import (
 from gitops.engines import Kserve, KserveMode
 from gitops.errors import GitopsError, InputError, OutsideError, RefusedError
 from gitops.flow.cluster_checks import CONFIRMED, await_identity, measure_share, within_lag
+from gitops.inference import find_repository
 from gitops.live import LiveService
 from gitops.rollout import Parity, ServedIdentity, TrafficStep, compare_rows
 from gitops.traffic import Sides
 
 if TYPE_CHECKING:
     from gitops.run import Scores
+
+
+# How often in a row a cluster must look the same: one that flaps is not ready.
+_STEADY = 3
 
 
 class OvertakenError(RefusedError):
@@ -103,6 +108,7 @@ class ClusterTurn:
             OutsideError: it is never ready, or the cluster fails. Both name what serves now.
         """
         begun = self.service.read()
+        self._refuse_strangers(begun)
         self._look_back(begun)
         place = locate(begun, self._wanted)[0] if begun else Place.ABSENT
         try:
@@ -117,6 +123,17 @@ class ClusterTurn:
     @property
     def _wanted(self) -> Mapping[str, Any]:
         return read_wanted(self.rendered)
+
+    def _refuse_strangers(self, live: LiveService | None) -> None:
+        """Leave a service alone that another repository rolls out under the same name."""
+        theirs = find_repository(live.predictor) if live else ""
+        if theirs and theirs != find_repository(self._wanted):
+            name, namespace = self.service.name, self.service.namespace
+            raise RefusedError(
+                f"{theirs} serves {namespace}/{name} already",
+                hint="name another serve.name or serve.namespace; if the repository moved, put its "
+                f"new address there: kubectl -n {namespace} edit inferenceservice {name}",
+            )
 
     def _look_back(self, live: LiveService | None) -> None:
         """Note what serves before anything is changed, and what nobody but a person can have set."""
@@ -160,9 +177,10 @@ class ClusterTurn:
             self._act(action, live)
 
     def _settle(self) -> tuple[LiveService | None, Action]:
-        """Look until the cluster has done what its spec says, twice in a row; return what is next."""
+        """Look until the cluster has done what its spec says, and still has; return what is next."""
         deadline = time.monotonic() + self.kserve.ready
         before: Action | None = None
+        steady = 0
         while True:
             live = self.service.read()
             self._check_ours(live)
@@ -174,10 +192,11 @@ class ClusterTurn:
                 proven=self.proven,
                 replaced=self.replaced,
             )
+            steady = steady + 1 if action == before else 1
             if action.step is Step.WAIT:
                 if time.monotonic() > deadline:
                     raise OutsideError(f"not ready in {self.kserve.ready:g} s: {action.why}")
-            elif before == action or action.step in (Step.CREATE, Step.START):
+            elif steady >= _STEADY or action.step in (Step.CREATE, Step.START):
                 return live, action
             before = action
             time.sleep(self.service.patience.poll)

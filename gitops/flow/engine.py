@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -93,9 +94,16 @@ def find_composition(config: Config, name: str, exported: Path) -> dict[str, str
 
 
 def run_pipeline(
-    request: Mapping[str, Any], scratch: Path, log_file: Path, *, environ: Mapping[str, str]
+    request: Mapping[str, Any],
+    scratch: Path,
+    log_file: Path,
+    *,
+    environ: Mapping[str, str],
+    seconds: float | None = None,
 ) -> tuple[dict[str, Any], tuple[Step, ...]]:
     """Run a pipeline to its end; return its outputs by name and its steps with their seconds.
+
+    With `seconds` it is ended after so many of them, which is an InputError.
 
     Raises InputError with the failing step's last lines when code of the pipeline fails, and
     OutsideError when the engine itself ended without an answer.
@@ -104,8 +112,10 @@ def run_pipeline(
     body = {**request, "result": str(result), "pipeline_root": str(scratch / "root")}
     question.write_text(json.dumps(body), "utf-8")
     log_file.parent.mkdir(parents=True, exist_ok=True)
-    progress = _supervise(question, scratch, log_file, environ)
+    progress = _supervise(question, scratch, log_file, environ, seconds)
     tail = _indent(progress.tail[-_TAIL:])
+    if progress.is_late:
+        raise InputError(f"it did not end within {seconds:g} s", where=str(log_file), hint=tail)
     if not result.exists():
         raise OutsideError(
             "the pipeline engine ended without a result", where=str(log_file), hint=tail
@@ -119,7 +129,11 @@ def run_pipeline(
 
 
 def _supervise(
-    question: Path, scratch: Path, log_file: Path, environ: Mapping[str, str]
+    question: Path,
+    scratch: Path,
+    log_file: Path,
+    environ: Mapping[str, str],
+    seconds: float | None,
 ) -> _Progress:
     """Follow the engine to its end: keep all that it prints, show where it is."""
     with (
@@ -137,7 +151,11 @@ def _supervise(
             start_new_session=True,
         ) as process,
     ):
+        end = threading.Timer(seconds or 0, progress.end, (process,))
+        end.daemon = True
         try:
+            if seconds is not None:
+                end.start()
             for line in process.stdout or ():
                 stream.write(line)
                 progress.follow(line)
@@ -145,6 +163,8 @@ def _supervise(
             # Interrupted: nothing that the engine started may go on alone.
             os.killpg(process.pid, signal.SIGTERM)
             raise
+        finally:
+            end.cancel()
     return progress
 
 
@@ -159,6 +179,7 @@ class _Progress:
         self.tail: list[str] = []
         self._silence = silence
         self._timers: dict[str, log.Timer] = {}
+        self.is_late = False
         self._has_failed = False
         self._ended = threading.Event()
 
@@ -168,6 +189,12 @@ class _Progress:
 
     def __exit__(self, *error: object) -> None:
         self._ended.set()
+
+    def end(self, process: subprocess.Popen[str]) -> None:
+        """End an engine that takes too long, with all that it started."""
+        self.is_late = True
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     def _reassure(self) -> None:
         while not self._ended.wait(self._silence):

@@ -72,19 +72,20 @@ def examine_desk(start: Path, environ: Mapping[str, str]) -> tuple[Advice, ...]:
         check_config("target-config", _on(workspace, _read_target_config)),
         check_remote(_on(workspace, _read_remote_state)),
         check_dvc_config(_on(workspace, _read_dvc_config)),
-        *_examine_cluster(workspace, environ),
+        *_known(_on(workspace, _examine_cluster)),
         *check_pins(_attempt(lambda: read_references(repository, head), f"write {CI_FILE}")),
     )
 
 
-def _examine_cluster(
-    workspace: Workspace | Unread, environ: Mapping[str, str]
-) -> tuple[Advice, ...]:
+def _examine_cluster(workspace: Workspace) -> tuple[Advice, ...]:
     from gitops.flow.examining_cluster import examine_cluster
 
-    found = _on(workspace, lambda own: tuple(examine_cluster(own, environ)))
-    # What is wrong with gitops.yaml or the workspace is said by the checks of these.
-    return () if isinstance(found, Unread) else found
+    return tuple(examine_cluster(workspace, os.environ))
+
+
+def _known(advice: tuple[Advice, ...] | Unread) -> tuple[Advice, ...]:
+    """Return nothing for what other checks have said to be wrong already."""
+    return () if isinstance(advice, Unread) else advice
 
 
 def read_tools(folder: Path) -> Tools:

@@ -145,11 +145,9 @@ def _keep_error(workspace: Workspace, step: str) -> None:
 def _need_documents(workspace: Workspace, step: str) -> None:
     """Take what an earlier step kept: without it, this one would check less than it should."""
     if workspace.request.run and not take_documents(workspace, step):
-        raise OutsideError(
-            f"what the step {step!r} left is not in the store",
-            where=workspace.settled.store,
-            hint="run it again; documents in the store must outlive their run",
-        )
+        what = f"what the step {step!r} left is not in the store"
+        hint = "run it again; documents in the store must outlive their run"
+        raise OutsideError(what, where=workspace.settled.store, hint=hint)
 
 
 def take_documents(workspace: Workspace, step: str) -> bool:

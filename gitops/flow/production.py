@@ -28,7 +28,7 @@ from gitops.flow.inputs import read_inputs
 from gitops.flow.judging import judge_run, read_verdict, write_verdict
 from gitops.flow.pods import forget_error, raise_kept_error, run_step
 from gitops.flow.records import find_release
-from gitops.flow.releasing import find_waiver, release_last
+from gitops.flow.releasing import find_waiver, is_registered, release_last
 from gitops.flow.reporting import show_report
 from gitops.flow.results import keep_result
 from gitops.flow.rollouts import roll_out, write_rollout
@@ -136,6 +136,12 @@ def _run_pipeline(
         except (InputError, OutsideError):
             raise_kept_error(own)
             raise
+    is_remote = workspace.settled.kubeflow is not None
+    if is_remote and not is_registered(own, model, shipment.fingerprint, environ):
+        raise OutsideError(
+            "the run succeeded, but no tag on the remote registers a release of it",
+            hint="look who removed the tag, then run it again",
+        )
 
 
 def _make_request(workspace: Workspace, shipment: Shipment, exported: Path) -> dict[str, Any]:
@@ -154,8 +160,9 @@ def _make_request(workspace: Workspace, shipment: Shipment, exported: Path) -> d
 def _is_recalled(workspace: Workspace, shipment: Shipment) -> bool:
     promote = workspace.config.promote
     if promote is None:
-        is_local = workspace.request.zone is Zone.LOCAL
-        promote = Promote.GATED if is_local else Promote.REBUILT
+        # A store that others write as well is not one's own machine.
+        is_own = workspace.request.zone is Zone.LOCAL and workspace.store.remote is None
+        promote = Promote.GATED if is_own else Promote.REBUILT
     return promote is Promote.GATED and workspace.store.has("runs", shipment.fingerprint)
 
 

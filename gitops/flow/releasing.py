@@ -138,6 +138,14 @@ def _add_unmerged(workspace: Workspace, candidate: Candidate, target: Target) ->
     return replace(target, waivers=(*target.waivers, WaiverFile(path=path, problem=problem)))
 
 
+def is_registered(
+    workspace: Workspace, model: ModelConfig, fingerprint: str, environ: Mapping[str, str]
+) -> bool:
+    """Tell whether a tag on the remote registers a release of these inputs, as it is right now."""
+    target = read_target(make_remote(workspace, environ), Question(config=model))
+    return any(past.manifest.fingerprint == fingerprint for past in target.tagged)
+
+
 def make_remote(workspace: Workspace, environ: Mapping[str, str]) -> GitRemote:
     """Return the remote of the checkout, with its target branch."""
     branch = workspace.request.target_branch.removeprefix("origin/")

@@ -11,7 +11,7 @@ from typing import Self
 
 from gitops.adapters.kfp.api import Api
 from gitops.adapters.kfp.connection import Connection
-from gitops.adapters.kfp.runs import start_run, terminate_run, terminate_superseded
+from gitops.adapters.kfp.runs import find_experiment, start_run, terminate_run, terminate_superseded
 from gitops.adapters.kfp.schedules import reconcile_schedules
 from gitops.adapters.kfp.uploads import upload_version
 from gitops.adapters.kfp.watching import Watch, read_task_log, watch_run
@@ -38,6 +38,10 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self._api.wire.close()
 
+    def look(self) -> None:
+        """Ask for one experiment of the namespace: whether the server answers, and to this token."""
+        find_experiment(self._api, "gitops", self.connection.namespace)
+
     def upload(self, pipeline_name: str, version_name: str, content: bytes) -> Version:
         """Make a compiled pipeline a version on the server, once, and check it there.
 
@@ -52,14 +56,20 @@ class Cluster:
         """
         return upload_version(self._api, pipeline_name, version_name, content)
 
-    def start(self, order: RunOrder) -> Started:
+    def start(self, order: RunOrder, *, again: bool = False) -> Started:
         """Return the one run of an order: an active or succeeded one is attached to, else created.
+
+        Interrupted, it ends the run and goes on with the interruption.
+
+        Args:
+            order: what should run.
+            again: what a run that succeeded made is gone: only an active one is attached to.
 
         Raises:
             RefusedError: a run of this name is not of this pipeline, or has other arguments.
             InputError: all attempts of this key are used up.
         """
-        return start_run(self._api, order)
+        return start_run(self._api, order, again=again)
 
     def terminate_superseded(self, experiment: str, group: str, keep_key: str) -> tuple[str, ...]:
         """End the active runs of a group that have another key; return their names."""

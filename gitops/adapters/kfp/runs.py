@@ -17,6 +17,7 @@ from gitops.supervision import (
     RunOrder,
     Started,
     Version,
+    find_attempts,
     find_superseded,
     has_same_values,
     make_run_name,
@@ -95,14 +96,25 @@ def list_runs(
     return tuple(parse_run(item) for item in islice(listed, most))
 
 
-def start_run(api: Api, order: RunOrder) -> Started:
+def start_run(api: Api, order: RunOrder, *, again: bool = False) -> Started:
     """Attach to the order's run or create it; as `Cluster.start` says."""
     experiment_id = need_experiment(api, order.experiment, order.namespace)
+    try:
+        return _start(api, order, experiment_id, again=again)
+    except (KeyboardInterrupt, SystemExit):
+        # The job was cancelled, perhaps between asking for the run and hearing of it.
+        _end_started(api, order, experiment_id)
+        raise
+
+
+def _start(api: Api, order: RunOrder, experiment_id: str, *, again: bool) -> Started:
+    found = list_runs(api, experiment_id, order.key)
+    done = max(find_attempts(order.key, found), default=0) if again else 0
+    before = plan_run(order.key, found, done=done)
 
     def look() -> NextRun:
-        return plan_run(order.key, list_runs(api, experiment_id, order.key))
+        return plan_run(order.key, list_runs(api, experiment_id, order.key), done=done)
 
-    before = look()
     if before.run is not None:
         return _settle(api, order, before, attached=True)
     if before.attempt > MOST_ATTEMPTS:
@@ -119,6 +131,13 @@ def start_run(api: Api, order: RunOrder) -> Started:
         if attempt == LOOKS:
             raise trouble
     raise AssertionError  # the loop returns or raises
+
+
+def _end_started(api: Api, order: RunOrder, experiment_id: str) -> None:
+    found = plan_run(order.key, list_runs(api, experiment_id, order.key))
+    for run in filter(None, (found.run, *found.surplus)):
+        if run.mark.key == order.key:
+            terminate_run(api, run.run_id)
 
 
 def _create(api: Api, order: RunOrder, experiment_id: str, attempt: int) -> UnclearError | None:

@@ -91,6 +91,17 @@ def make_once(api: Api, look: Any, create: Any, what: str) -> str:
             if error.status != 409:
                 raise
             trouble = error
+        else:
+            return _find_created(api, look, what)
     if found := look():
         return str(found)
-    raise trouble or UnclearError(f"{what} was created, but Kubeflow does not show it")
+    raise trouble or UnclearError(f"{what} cannot be created")
+
+
+def _find_created(api: Api, look: Any, what: str) -> str:
+    """Return the id of what the server said it created: what it does not show yet is not made again."""
+    for turn in range(1, LOOKS + 1):
+        if found := look():
+            return str(found)
+        api.connection.sleep(api.wait_seconds(turn))
+    raise UnclearError(f"{what} was created, but Kubeflow does not show it")

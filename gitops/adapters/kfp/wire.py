@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LIMIT = 64 << 20
 _CHUNK = 1 << 16
 _SIGN_IN = "the token may have expired, or run.host is not the address of the API: gitops doctor"
+_NOBODY = "no token was sent: set GITOPS_KFP_TOKEN, or GITOPS_KFP_TOKEN_FILE to a file with one"
 _HINTS = {
     401: _SIGN_IN,
     403: "the token's account may not do this in this namespace: gitops doctor",
@@ -148,10 +149,14 @@ class Wire:
         if 300 <= status <= 399:
             place = redact(headers.get("Location", "nowhere"), token)[:200]
             what = f"the server sends requests on to {place}; the token does not go there"
-            return _numbered(UnknownTokenError(what, where=where, hint=_SIGN_IN), status)
+            hint = _SIGN_IN if token else _NOBODY
+            return _numbered(UnknownTokenError(what, where=where, hint=hint), status)
         kind = UnknownTokenError if status == 401 else AnswerError
         what = f"Kubeflow answered {status}: {said}"
-        return _numbered(kind(what, where=where, hint=_HINTS.get(status, "")), status)
+        # Some servers say 403 to nobody in particular.
+        is_nobody = not token and status in (401, 403)
+        hint = _NOBODY if is_nobody else _HINTS.get(status, "")
+        return _numbered(kind(what, where=where, hint=hint), status)
 
 
 def _numbered(error: AnswerError, status: int) -> AnswerError:
