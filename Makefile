@@ -23,8 +23,9 @@ $(VENV)/.ready: requirements.lock ci/bootstrap.lock pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
+# Three workers on two cores: many tests wait for servers, which are processes of their own.
 test: setup ## Run the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/system $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore=tests/system $(PYTEST_ARGS)
 
 test-system: setup ## Run the GitLab pipelines, and the page in Chromium behind nginx; needs npm, and rsync, chromium, nginx or the right to install them
 	command -v rsync >/dev/null || { apt-get update -qq && apt-get install -y -qq rsync; }

@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gitops.digest import make_digest as digest_value
+from gitops.errors import GitopsError
 from gitops.flow.fetching import Fetched, fetch_source
 from gitops.flow.reaching import ReadAddresses, read_addresses
 from gitops.manifest import (
@@ -22,7 +25,7 @@ from gitops.manifest import (
 from gitops.pointer import parse_pointer
 from gitops.serving.bundle import make_digest, write_bundle
 from gitops.source import Limits
-from tests.faulty_remote import FaultyRemote, serve_faulty_remote
+from tests.faulty_remote import Fault, FaultyRemote, serve_faulty_remote
 from tests.git_server import GitServer, serve_git
 from tests.repositories import ENVIRONMENT, Repository, make_bare, make_repository
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL = "data/models/fuel"
+TOKEN = "glpat-canary-0123456789"
 CARS = b"mpg,wght\n18,3504\n25,2448\n"
 IMPATIENT = Limits(connect_seconds=1, read_seconds=0.5, total_seconds=20, attempts=1)
 
@@ -205,3 +209,35 @@ def dvc(folder: Path, *arguments: str, **more: str) -> None:
     )
     if done.returncode:
         raise AssertionError(f"dvc {arguments}: {done.stdout}{done.stderr}")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with make_place(tmp_path_factory.mktemp("fetch")) as place:
+        yield place
+
+
+@pytest.fixture
+def place(shared: Place) -> Iterator[Place]:
+    objects = dict(shared.objects)
+    shared.git.requests.clear()
+    shared.store.requests.clear()
+    yield shared
+    shared.git.token = shared.git.redirect = ""
+    shared.git.fault = shared.store.fault = Fault.NONE
+    shared.store.objects = objects
+
+
+@contextmanager
+def refused(kind: type[GitopsError], match: str, folder: Path) -> Iterator[None]:
+    """Expect this error, and that the destination holds nothing afterwards."""
+    with pytest.raises(kind, match=match) as caught:
+        yield
+    assert caught.type is kind
+    assert not folder.exists() or not list(folder.iterdir())
+    assert TOKEN not in f"{caught.value} {caught.value.hint}"
+
+
+def configure(place: Place, url: str, **options: str) -> str:
+    """Commit another remote; return the commit."""
+    return place.commit_files({".dvc/config": place.render_config(url, **options)})

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gitops.adapters import documents
 from gitops.change import Kind
@@ -153,8 +154,10 @@ def test_a_folder_that_is_a_link_is_not_written_through(checkout: Path) -> None:
 
 
 def test_a_waiver_that_would_change_what_it_waives_is_refused(checkout: Path) -> None:
-    text = (checkout / "gitops.yaml").read_text().replace("models/fuel.dvc", "pipelines/fuel/m.dvc")
-    write(checkout, "gitops.yaml", text)
+    content = yaml.safe_load((checkout / "gitops.yaml").read_text())
+    content["models"]["fuel"]["sources"] = ["pipelines/fuel", "models/fuel.waivers"]
+    write(checkout, "gitops.yaml", yaml.safe_dump(content))
+    write(checkout, "models/fuel.waivers/README.md", "who waived what\n")
     merge(checkout)
     write_judged(open_project(checkout), outcome=Outcome.FAIL)
     with pytest.raises(InputError, match="would be sources of the model"):
